@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// How messages become bytes for another process, and values again: the customisation point codec<T>.
+//
+// What has a codec without further ado, nested in any way:
+//   - trivially copyable types, as their bytes (no pointers, no references, no views);
+//   - std::string and the other basic_strings, std::vector, std::deque, std::list, std::array;
+//   - std::set, std::map, their multi and unordered forms;
+//   - std::pair, std::tuple, std::optional, std::variant, std::expected, std::filesystem::path, std::chrono;
+//   - std::unique_ptr and std::shared_ptr, as the value that they point to or as null. Two shared pointers to
+//     one value arrive as pointers to two; classes with virtual functions are not sent this way, as only
+//     a part of the object would arrive, unless they are final.
+// Any other type joins by a specialisation:
+//
+//     template <> struct forkflow::codec<document> {
+//         static void encode(const document& d, forkflow::writer& to) {
+//             forkflow::encode(to, d.title);
+//             forkflow::encode(to, d.words);
+//         }
+//         static document decode(forkflow::reader& from) {
+//             auto title = forkflow::decode<std::string>(from);
+//             auto words = forkflow::decode<std::vector<std::string>>(from);
+//             return {std::move(title), std::move(words)};
+//         }
+//     };
+//
+// A specialisation wins over what is built in, also inside containers. It may be partial and constrained.
+//
+// On the wire: integers and lengths in the machine's own byte order; a length is 64 bits wide; elements that
+// are bytes lie aligned and in one block, other elements one after another. Both sides are one program, so
+// there are no versions and no type names.
+#pragma once
+
+#include <forkflow/detail/codec_core.hpp>
+
+#include <forkflow/detail/codec_composites.hpp>
+#include <forkflow/detail/codec_ranges.hpp>
+#include <forkflow/detail/codec_views.hpp>

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// The pool with types: messages in, outcomes out, in order. What node and queue have in common.
+#pragma once
+
+#include <forkflow/detail/body_call.hpp>
+#include <forkflow/failure.hpp>
+#include <forkflow/nodes/demangle.hpp>
+#include <forkflow/nodes/pool.hpp>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace forkflow::detail {
+
+/// What became of the next message: exactly one of the two is set.
+template <class Output>
+struct taken_outcome {
+    std::optional<Output> value;
+    std::optional<failure> failed; ///< only if Output cannot hold a failure
+};
+
+/// The body's side of a stream, with the body's type forgotten.
+template <class Input, class Output>
+struct call_table {
+    bool has_markers;
+    bool (*is_marker)(const Input&) noexcept;
+    void (*encode_request)(writer&, const Input&);
+    Output (*decode_result)(reader&);
+    Output (*pass)(Input&&);
+};
+
+/// A pool of workers that run a body from Input to Output. Thread safety and errors as nodes::pool.
+template <class Input, class Output>
+class message_stream {
+public:
+    template <class Body>
+    message_stream(pool_options options, Body body, std::function<void()> on_progress)
+        : call_(table_for<Body>())
+        , pool_(
+              std::move(options),
+              [body = std::move(body)](nodes::worker_call& call) mutable {
+                  call_of<Input, Output, Body>::run(body, call);
+              },
+              std::move(on_progress))
+        , markers_(call_.has_markers ? pool_.capacity() : 0) {}
+
+    /// A number for `message`, if the bounds allow it. Never blocks. The caller must fill it.
+    [[nodiscard]] std::optional<nodes::sequence> try_reserve(const Input& message) {
+        return pool_.try_reserve(call_.is_marker(message) ? nodes::message_kind::marker
+                                                          : nodes::message_kind::request);
+    }
+
+    /// Hands over the message that the number was reserved for. A codec that throws makes it a failure.
+    void fill(nodes::sequence number, const Input& message) {
+        if (call_.is_marker(message)) {
+            try {
+                marker_at(number).emplace(message);
+                pool_.commit_marker(number);
+            } catch (...) {
+                pool_.commit_failure(number, failure_of_codec(failure_kind::not_encodable));
+            }
+            return;
+        }
+        std::optional<failure> refused;
+        nodes::byte_writer request = pool_.writer(number);
+        try {
+            call_.encode_request(request, message);
+        } catch (...) {
+            refused = failure_of_codec(failure_kind::not_encodable);
+        }
+        if (refused) {
+            pool_.commit_failure(number, std::move(*refused));
+        } else {
+            pool_.commit_request(number, request);
+        }
+    }
+
+    /// Takes the next outcome, if it is there. Never blocks. As collecting in nodes::pool.
+    [[nodiscard]] std::optional<taken_outcome<Output>> try_take() {
+        const std::optional<nodes::waiting_outcome> next = pool_.peek();
+        if (!next) {
+            return std::nullopt;
+        }
+        taken_outcome<Output> taken;
+        auto fate = nodes::pool::fate::failure;
+        if (nodes::pool::is_failure(*next)) {
+            put_failure(taken, pool_.take_failure(*next));
+        } else if (next->state == nodes::message_state::marker) {
+            fate = nodes::pool::fate::marker;
+            taken.value.emplace(call_.pass(std::move(*marker_at(next->number))));
+            marker_at(next->number).reset();
+        } else if (decode(*next, taken)) {
+            fate = nodes::pool::fate::result;
+        }
+        pool_.release(fate);
+        return taken;
+    }
+
+    /// Throws the next outcome away, if it is there.
+    bool try_drop() {
+        const std::optional<nodes::waiting_outcome> next = pool_.peek();
+        if (!next) {
+            return false;
+        }
+        if (next->state == nodes::message_state::marker) {
+            marker_at(next->number).reset();
+        } else if (nodes::pool::is_failure(*next)) {
+            (void)pool_.take_failure(*next);
+        }
+        pool_.release(nodes::pool::fate::dropped);
+        return true;
+    }
+
+    // As in nodes::pool.
+    [[nodiscard]] std::mutex& collecting() const noexcept { return pool_.collecting(); }
+    [[nodiscard]] bool rest() { return pool_.rest(); }
+    [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
+    [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
+    [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
+    void ring() const { pool_.ring(); }
+
+    [[nodiscard]] const nodes::pool& pool() const noexcept { return pool_; }
+
+private:
+    template <class Body>
+    static call_table<Input, Output> table_for() {
+        using call = call_of<Input, Output, Body>;
+        call_table<Input, Output> table{.has_markers = call::has_markers,
+                                        .is_marker = call::is_marker,
+                                        .encode_request = call::encode_request,
+                                        .decode_result = call::decode_result,
+                                        .pass = nullptr};
+        if constexpr (call::has_markers) {
+            table.pass = call::pass;
+        }
+        return table;
+    }
+
+    std::optional<Input>& marker_at(nodes::sequence number) {
+        return markers_[number & (markers_.size() - 1)];
+    }
+
+    /// To be called while an exception is handled.
+    static failure failure_of_codec(failure_kind kind) {
+        failure outcome{.kind = kind};
+        try {
+            throw;
+        } catch (const std::exception& thrown) {
+            outcome.exception_type = nodes::demangled(typeid(thrown).name());
+            outcome.what = thrown.what();
+        } catch (...) {
+            outcome.exception_type = "an exception that is no std::exception";
+        }
+        return outcome;
+    }
+
+    static void put_failure(taken_outcome<Output>& taken, failure outcome) {
+        if constexpr (is_alternative<failure, Output> || std::is_same_v<failure, Output>) {
+            taken.value.emplace(std::move(outcome));
+        } else {
+            taken.failed.emplace(std::move(outcome));
+        }
+    }
+
+    bool decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
+        try {
+            nodes::byte_reader result(next.payload);
+            taken.value.emplace(call_.decode_result(result));
+            return true;
+        } catch (...) {
+            failure outcome = failure_of_codec(failure_kind::not_decodable);
+            outcome.sequence = next.number;
+            outcome.attempts = next.attempts;
+            put_failure(taken, std::move(outcome));
+            return false;
+        }
+    }
+
+    const call_table<Input, Output> call_;
+    nodes::pool pool_;
+    std::vector<std::optional<Input>>
+        markers_; ///< by number; written by its reserver, taken by the collector
+};
+
+} // namespace forkflow::detail

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// forkflow::ordered_process_node: a node for oneTBB flow graphs whose body runs in other processes, and whose
+// results leave in the order in which the messages arrived.
+//
+//     tbb::flow::graph g;
+//     forkflow::ordered_process_node<std::string, std::size_t> measure(
+//         g, tbb::flow::unlimited, [](const std::string& text) { return text.size(); });
+//     tbb::flow::make_edge(reader, measure);
+//     tbb::flow::make_edge(measure, writer);
+#pragma once
+
+#include <forkflow/codec.hpp>
+#include <forkflow/detail/body_traits.hpp>
+#include <forkflow/detail/message_stream.hpp>
+#include <forkflow/failure.hpp>
+#include <forkflow/graph/ordered_node.hpp>
+#include <forkflow/pool_options.hpp>
+#include <forkflow/statistics.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace forkflow {
+namespace detail {
+
+/// The initial body of a node, with its type forgotten: enough to make the stream anew, and to give the body
+/// back.
+template <class Input, class Output>
+class initial_body {
+public:
+    using stream = message_stream<Input, Output>;
+
+    virtual ~initial_body() = default;
+    [[nodiscard]] virtual stream make_stream(const pool_options& options,
+                                             std::function<void()> on_progress) const = 0;
+};
+
+template <class Input, class Output, class Body>
+class initial_body_of final : public initial_body<Input, Output> {
+public:
+    explicit initial_body_of(Body body)
+        : body_(std::move(body)) {}
+    [[nodiscard]] message_stream<Input, Output>
+    make_stream(const pool_options& options, std::function<void()> on_progress) const override {
+        return message_stream<Input, Output>(options, body_, std::move(on_progress));
+    }
+    [[nodiscard]] const Body& body() const noexcept { return body_; }
+
+private:
+    Body body_;
+};
+
+/// What the second argument of function_node's constructor means here.
+[[nodiscard]] inline pool_options with_workers(std::size_t workers) {
+    pool_options options;
+    options.workers = workers == tbb::flow::unlimited ? 0 : workers;
+    return options;
+}
+
+template <class Policy>
+inline constexpr bool queueing_policy =
+    std::is_same_v<Policy, tbb::flow::queueing> || std::is_same_v<Policy, tbb::flow::queueing_lightweight>;
+template <class Policy>
+inline constexpr bool rejecting_policy =
+    std::is_same_v<Policy, tbb::flow::rejecting> || std::is_same_v<Policy, tbb::flow::rejecting_lightweight>;
+
+} // namespace detail
+
+/// A node for oneTBB flow graphs, used like tbb::flow::function_node: its body maps an Input to an Output.
+/// The body runs in worker processes, forked when the node is made; outcomes are broadcast to the successors
+/// in arrival order.
+///
+/// **Messages.** Input and what the body returns must have a codec (forkflow/codec.hpp). If Input is a
+/// std::variant, an alternative that the body cannot be called with is a *marker*: it stays in this process
+/// and passes through, unchanged and in its place; Output must be able to hold it.
+///
+/// **Failures.** A message whose body throws, whose worker dies, or which cannot be encoded, decoded or held,
+/// has a failure for an outcome. If forkflow::failure is among Output's alternatives, it is emitted in its
+/// place; if not, it cancels the graph and wait_for_all throws process_error.
+///
+/// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
+/// wait for their turn. Beyond that, Policy decides: `queueing` (the default) keeps messages in the node,
+/// without a bound; `rejecting` refuses them, so that predecessors wait (a input_node stops producing). A
+/// successor that refuses an outcome gets it later, and holds up the node: nothing is lost.
+///
+/// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
+/// nodes, the graph must be idle when the node is destroyed; messages that are still inside are dropped and
+/// their workers killed.
+///
+/// **Forking.** The constructor forks once. What other threads of the program have locked at that moment
+/// stays locked in the workers (but glibc's malloc and stdio), so build nodes early; oneTBB starts its own
+/// threads with the first task. Bodies must not use oneTBB.
+///
+/// **Cost.** One copy of the encoded message each way. Two background threads and one process beside the
+/// workers; all of them sleep while the node is idle.
+template <class Input, class Output, class Policy = tbb::flow::queueing>
+class ordered_process_node : public graph::ordered_node<Input, Output, detail::queueing_policy<Policy>,
+                                                        detail::message_stream<Input, Output>> {
+    static_assert(
+        detail::queueing_policy<Policy> || detail::rejecting_policy<Policy>,
+        "forkflow: the policy of an ordered_process_node is tbb::flow::queueing or tbb::flow::rejecting");
+    using base = graph::ordered_node<Input, Output, detail::queueing_policy<Policy>,
+                                     detail::message_stream<Input, Output>>;
+    using initial_body = detail::initial_body<Input, Output>;
+
+public:
+    /// A node with `workers` worker processes (tbb::flow::unlimited: one per CPU that this process may use),
+    /// and the default for all else. Throws std::invalid_argument and std::system_error.
+    template <class Body>
+    requires(!std::is_convertible_v<Body, pool_options>)
+        ordered_process_node(tbb::flow::graph& g, std::size_t workers, Body body,
+                             tbb::flow::node_priority_t priority = tbb::flow::no_priority)
+        : ordered_process_node(g, detail::with_workers(workers), std::move(body), priority) {}
+
+    /// A node whose pool is made as `options` say.
+    template <class Body>
+    ordered_process_node(tbb::flow::graph& g, pool_options options, Body body,
+                         tbb::flow::node_priority_t priority = tbb::flow::no_priority)
+        : ordered_process_node(
+              g, std::move(options),
+              std::make_shared<const detail::initial_body_of<Input, Output, Body>>(std::move(body)), priority,
+              shared_tag{}) {}
+
+    /// A node like `other`, in the same graph, with a copy of its initial body and a pool of its own; without
+    /// its edges and messages.
+    ordered_process_node(const ordered_process_node& other)
+        : ordered_process_node(other.owner(), other.options_, other.body_, other.priority_, shared_tag{}) {}
+
+    /// Like try_put, but waits for room, whatever the policy, at most `timeout`. For threads outside of the
+    /// graph: a task that waits here keeps a thread of the graph from making room. Thread-safe. False: there
+    /// was no room in time, and the message was not taken.
+    template <class Rep, class Period>
+    bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
+        using clock = std::chrono::steady_clock;
+        const auto now = clock::now();
+        const bool endless = timeout >= std::chrono::duration_cast<std::chrono::duration<Rep, Period>>(
+                                            clock::time_point::max() - now);
+        return this->put_until(message, endless ? clock::time_point::max()
+                                                : now + std::chrono::ceil<clock::duration>(timeout));
+    }
+
+    /// One consistent snapshot. Thread-safe. Cost: one look at each message in flight.
+    [[nodiscard]] forkflow::statistics statistics() const {
+        forkflow::statistics now = this->stream().pool().snapshot();
+        now.queued = this->queued();
+        return now;
+    }
+
+    /// A copy of the initial body, for tbb::flow::copy_body. Workers change copies of their own.
+    template <class Body>
+    [[nodiscard]] Body copy_function_object() const {
+        return dynamic_cast<const detail::initial_body_of<Input, Output, Body>&>(*body_).body();
+    }
+
+private:
+    struct shared_tag {};
+
+    ordered_process_node(tbb::flow::graph& g, pool_options options, std::shared_ptr<const initial_body> body,
+                         tbb::flow::node_priority_t priority, shared_tag /*unused*/)
+        : base(g, priority,
+               [&](std::function<void()> on_progress) {
+                   return body->make_stream(options, std::move(on_progress));
+               })
+        , options_(std::move(options))
+        , priority_(priority)
+        , body_(std::move(body)) {}
+
+    pool_options options_;
+    tbb::flow::node_priority_t priority_;
+    std::shared_ptr<const initial_body> body_;
+};
+
+template <detail::has_signature Body>
+ordered_process_node(tbb::flow::graph&, std::size_t, Body,
+                     tbb::flow::node_priority_t = tbb::flow::no_priority)
+    -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>>;
+template <detail::has_signature Body>
+ordered_process_node(tbb::flow::graph&, pool_options, Body,
+                     tbb::flow::node_priority_t = tbb::flow::no_priority)
+    -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>>;
+
+} // namespace forkflow

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/crew.hpp>
+#include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/process_host.hpp>
+#include <forkflow/nodes/worker.hpp>
+#include <forkflow/nodes/worker_process.hpp>
+
+#include <pthread.h>
+
+#include <csignal>
+#include <utility>
+
+namespace forkflow::nodes {
+namespace {
+
+/// A thread of ours: no signal handler of the application runs on it.
+template <class Function>
+std::thread background_thread(const char* name, Function function) {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before); // inherited by the thread from its first instruction on
+    try {
+        std::thread made(std::move(function));
+        ::pthread_setname_np(made.native_handle(), name);
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return made;
+    } catch (...) {
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw;
+    }
+}
+
+/// The factory of hosts whose workers are processes that prepare themselves as such.
+host_factory processes(const rings& shared, const std::vector<int>& keep) {
+    return [&shared, &keep](const worker_main& main) -> std::unique_ptr<worker_host> {
+        const worker_main in_process = [&shared, &main](std::uint32_t seat, std::uint32_t incarnation) {
+            shared.memory().seal();
+            shared.memory().withhold_from_children();
+            leave_last_words(shared, seat);
+            return main(seat, incarnation);
+        };
+        return std::make_unique<process_host>(in_process, keep);
+    };
+}
+
+} // namespace
+
+pool::crew::crew(pool& owner, std::function<void()> on_progress)
+    : host((owner.options_.testing.host ? owner.options_.testing.host
+                                        : processes(owner.shared_, owner.options_.keep_descriptors))(
+          [&owner](std::uint32_t seat, std::uint32_t incarnation) {
+              worker self(owner.shared_, owner.options_, owner.body_, owner.options_.testing.hook,
+                          {.seat = seat, .incarnation = incarnation});
+              return self.run() == worker::end::init_failed ? 1 : 0;
+          }))
+    , tending(owner.shared_, owner.options_, owner.requests_, owner.window_, owner.failures_, *host)
+    , owner_(owner)
+    , on_progress_(std::move(on_progress)) {
+    supervisor_thread_ = background_thread("ff-supervisor", [this] { tending.run(); });
+    try {
+        listener_thread_ = background_thread("ff-listener", [this] { listen(); });
+    } catch (...) {
+        tending.stop();
+        host->close();
+        supervisor_thread_.join();
+        throw;
+    }
+}
+
+pool::crew::~crew() {
+    tending.stop();
+    owner_.shared_.parent().stopping.store(1, std::memory_order_seq_cst);
+    for (std::uint32_t seat = 0; seat < owner_.shared_.workers(); ++seat) {
+        owner_.shared_.ring_seat(seat);
+    }
+    host->close();
+    supervisor_thread_.join();
+    leaving_.store(true);
+    owner_.ring();
+    listener_thread_.join();
+}
+
+void pool::crew::listen() {
+    const std::atomic<std::uint32_t>& rings = owner_.shared_.bell().rings;
+    std::uint32_t heard = 0;
+    while (!leaving_.load()) {
+        const std::uint32_t now = rings.load(std::memory_order_acquire); // the release in rings::ring_parent
+        if (now == heard) {
+            futex_wait(rings, heard);
+            continue;
+        }
+        heard = now;
+        if (!leaving_.load()) {
+            on_progress_();
+        }
+    }
+}
+
+} // namespace forkflow::nodes

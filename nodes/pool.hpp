@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// The pool: everything in nodes/ put together. Bytes go in, outcomes come out in order.
+#pragma once
+
+#include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/reorder_window.hpp>
+#include <forkflow/nodes/request_ring.hpp>
+#include <forkflow/nodes/statistics.hpp>
+#include <forkflow/nodes/worker_body.hpp>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace forkflow::nodes {
+
+/// A pool of worker processes with its rings. The fork server is forked in the constructor, so that the
+/// workers inherit `body` and all that it refers to. Two threads of the parent belong to it: the supervisor,
+/// and one that waits to be rung and calls `on_progress`. Both sleep while nothing happens, with all signals
+/// blocked.
+///
+/// Producing (try_reserve … commit) is thread-safe. Collecting (peek, take_failure, release, rest) is for one
+/// thread at a time: whoever holds `collecting()`.
+class pool {
+public:
+    /// `options` as the user gave them. `on_progress` is called, by the pool's own thread, once what
+    /// collector or producers armed for may have come; it must not throw, and must not wait for the pool.
+    /// Throws std::invalid_argument, std::system_error.
+    pool(pool_options options, worker_body body, std::function<void()> on_progress);
+    /// Kills and reaps all workers. Bounded: nothing is waited for but the kernel.
+    ~pool();
+    pool(const pool&) = delete;
+    pool& operator=(const pool&) = delete;
+
+    // Producing.
+    [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind) {
+        return requests_.try_reserve(kind);
+    }
+    [[nodiscard]] byte_writer writer(sequence number) const { return requests_.writer(number); }
+    /// Commits what was written; what does not fit becomes a failure.
+    void commit_request(sequence number, const byte_writer& written);
+    void commit_marker(sequence number) { requests_.commit_marker(number); }
+    void commit_failure(sequence number, failure outcome) {
+        requests_.commit_failure(number, std::move(outcome));
+    }
+    /// See request_ring.
+    [[nodiscard]] bool has_room(std::size_t more = 1) { return requests_.has_room(more); }
+    [[nodiscard]] bool arm_for_room() { return requests_.arm_for_room(); }
+
+    // Collecting.
+    [[nodiscard]] std::mutex& collecting() const noexcept { return collecting_; }
+    [[nodiscard]] std::optional<waiting_outcome> peek() const { return window_.peek(); }
+    /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
+    /// without sense. At most once per outcome. Only if is_failure.
+    [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
+    [[nodiscard]] static bool is_failure(const waiting_outcome& outcome) noexcept {
+        return outcome.state == message_state::failed ||
+               (outcome.state == message_state::published &&
+                (!outcome.sound || outcome.kind == result_kind::failure));
+    }
+    /// How an outcome is counted.
+    enum class fate { result, failure, marker, dropped };
+    void release(fate counted_as);
+    /// To be called before the collector rests: lets workers go on, and arms. False: there is another
+    /// outcome.
+    [[nodiscard]] bool rest() { return window_.arm(); }
+
+    /// Messages that have a number and are not released. Exact for who holds collecting and is the only
+    /// producer.
+    [[nodiscard]] std::size_t in_flight() const noexcept {
+        return static_cast<std::size_t>(distance(window_.next_to_emit(), requests_.next()));
+    }
+
+    /// Lets `on_progress` be called soon. Thread-safe.
+    void ring() const { shared_.ring_parent(); }
+
+    [[nodiscard]] const pool_options& options() const noexcept { return options_; }
+    /// How many sequences can be in flight at the most, rounded up to a power of two: for arrays indexed by
+    /// sequence.
+    [[nodiscard]] std::size_t capacity() const noexcept { return shared_.capacity(); }
+    /// Thread-safe; waits for a collector that is at work. Cost: one look at each message in flight.
+    [[nodiscard]] statistics snapshot() const;
+
+private:
+    struct crew;
+    struct counts {
+        std::uint64_t results = 0;
+        std::uint64_t failures = 0;
+        std::uint64_t markers = 0;
+        std::uint64_t dropped = 0;
+    };
+
+    pool_options options_;
+    worker_body body_;
+    rings shared_;
+    reorder_window window_;
+    failure_shelf failures_;
+    request_ring requests_;
+    mutable std::mutex collecting_;
+    counts counts_; ///< guarded by collecting_
+    std::unique_ptr<crew> crew_;
+};
+
+} // namespace forkflow::nodes

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/protocol.hpp>
+
+#include <sched.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace forkflow {
+namespace {
+
+void check(const char* field, std::size_t value, std::size_t least, std::size_t most) {
+    if (value < least || value > most) {
+        throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
+                                    std::to_string(value) + ", but must be " + std::to_string(least) +
+                                    " to " + std::to_string(most));
+    }
+}
+
+std::size_t usable_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
+        return static_cast<std::size_t>(CPU_COUNT(&set));
+    }
+    const unsigned cpus = std::thread::hardware_concurrency(); // more CPUs than cpu_set_t can name
+    return cpus == 0 ? 1 : cpus;
+}
+
+} // namespace
+
+pool_options resolved(pool_options options) {
+    constexpr std::size_t most_slots = std::size_t{1} << 20U;
+    if (options.workers == 0) {
+        options.workers = std::min(usable_cpus(), nodes::max_workers);
+    }
+    check("workers", options.workers, 1, nodes::max_workers);
+    if (options.window == 0) {
+        options.window = 10 * options.workers;
+    }
+    check("window", options.window, 1, most_slots);
+    if (options.requests == 0) {
+        options.requests = options.window;
+    }
+    check("requests", options.requests, 1, most_slots);
+    check("max_message_bytes", options.max_message_bytes, 1, std::size_t{1} << 30U);
+    check("attempts", options.attempts, 1, nodes::max_attempts);
+    if (options.deadline < std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument("forkflow::pool_options::deadline is " +
+                                    std::to_string(options.deadline.count()) + " ns, but must be 0 or more");
+    }
+    for (const int descriptor : options.keep_descriptors) {
+        if (descriptor < 0) {
+            throw std::invalid_argument("forkflow::pool_options::keep_descriptors has " +
+                                        std::to_string(descriptor) + ", but descriptors must be 0 or more");
+        }
+    }
+    return options;
+}
+
+} // namespace forkflow

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The options of a pool of worker processes.
+#pragma once
+
+#include <forkflow/nodes/testing.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+namespace forkflow {
+
+/// How a pool of workers is made. An aggregate: use designated initialisers. A value out of its range makes
+/// the constructor that takes the options throw std::invalid_argument, which names field, value and range.
+struct pool_options {
+    /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use.
+    std::size_t workers = 0;
+    /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers.
+    std::size_t window = 0;
+    /// At most so many messages wait for a worker or run. 1 to 1'048'576; 0: as many as the window.
+    std::size_t requests = 0;
+    /// The largest encoded request or result, in bytes, 1 to 1 GiB. It takes address space, not memory, until
+    /// it is used. A larger message becomes a failure (too_large).
+    std::size_t max_message_bytes = std::size_t{1} << 20U;
+    /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
+    std::chrono::nanoseconds deadline{0};
+    /// How often a message may be given to a worker before the death of its worker makes it a failure, 1
+    /// to 31. With 1, every body starts at most once per message.
+    unsigned attempts = 2;
+    /// A worker is replaced after so many messages. 0: never.
+    std::size_t recycle_after = 0;
+    /// Called once in each worker before its first message. If it throws or dies again and again, the pool
+    /// fails.
+    std::function<void()> worker_init{};
+    /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
+    /// closed there.
+    std::vector<int> keep_descriptors{};
+    /// For forkflow's own tests.
+    nodes::test_settings testing{};
+};
+
+/// Checks `options` and fills in what they leave open. Throws std::invalid_argument. Thread-safe.
+[[nodiscard]] pool_options resolved(pool_options options);
+
+} // namespace forkflow

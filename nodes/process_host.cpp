@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/fork_server.hpp>
+#include <forkflow/nodes/fork_server_protocol.hpp>
+#include <forkflow/nodes/process_host.hpp>
+#include <forkflow/nodes/system_call.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+namespace forkflow::nodes {
+namespace {
+
+/// Blocks all signals while it lives: no handler of the application may run in the child.
+class all_signals_blocked {
+public:
+    all_signals_blocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    all_signals_blocked(const all_signals_blocked&) = delete;
+    all_signals_blocked& operator=(const all_signals_blocked&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
+/// Writes out what stands in `stream`, unless another thread is using it, which may last.
+void flush_if_free(FILE* stream) {
+    if (::ftrylockfile(stream) == 0) {
+        std::fflush(stream);
+        ::funlockfile(stream);
+    }
+}
+
+} // namespace
+
+process_host::process_host(const worker_main& main, const std::vector<int>& keep) {
+    int pair[2] = {-1, -1};
+    checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+    socket_ = descriptor(pair[0]);
+    descriptor server_end(pair[1]);
+    interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    checked("pipe2", ::pipe2(pair, O_CLOEXEC));
+    lifeline_ = descriptor(pair[0]);
+    fork_server(main, keep, std::move(server_end), descriptor(pair[1]));
+}
+
+void process_host::fork_server(const worker_main& main, const std::vector<int>& keep, descriptor server_end,
+                               descriptor lifeline_end) {
+    flush_if_free(stdout);
+    flush_if_free(stderr);
+    const int parent_pid = ::getpid();
+    const all_signals_blocked blocked;
+    server_pid_ = checked("fork", ::fork());
+    if (server_pid_ == 0) {
+        run_fork_server({.socket = server_end.get(),
+                         .lifeline = lifeline_end.get(),
+                         .parent_pid = parent_pid,
+                         .keep = keep,
+                         .main = main});
+    }
+}
+
+process_host::~process_host() {
+    socket_.reset();
+    // Fails with ECHILD if the application reaps all children itself or ignores SIGCHLD; then it is reaped
+    // already.
+    uninterrupted([this] { return ::waitpid(server_pid_, nullptr, 0); });
+    wait_for_last_worker();
+}
+
+void process_host::start(std::uint32_t seat, std::uint32_t incarnation) {
+    const fork_server_request request{fork_server_request::kind::start, seat, incarnation};
+    uninterrupted([&] {
+        return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL);
+    }); // gone: closed is told
+}
+
+void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
+    const fork_server_request request{fork_server_request::kind::kill, seat, incarnation};
+    uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); });
+}
+
+void process_host::close() {
+    ::shutdown(socket_.get(), SHUT_WR);
+}
+
+void process_host::interrupt() {
+    ::eventfd_write(interrupt_.get(), 1);
+}
+
+host_event process_host::next_event(std::int64_t patience_ns) {
+    pollfd watched[2] = {{socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}};
+    const timespec patience{.tv_sec = static_cast<time_t>(patience_ns / 1'000'000'000),
+                            .tv_nsec = static_cast<long>(patience_ns % 1'000'000'000)};
+    uninterrupted([&] { return ::ppoll(watched, 2, patience_ns < 0 ? nullptr : &patience, nullptr); });
+    eventfd_t interrupts = 0;
+    ::eventfd_read(interrupt_.get(), &interrupts);
+    if (watched[0].revents == 0) {
+        return {.what = host_event::kind::quiet};
+    }
+    host_event event;
+    const ssize_t got = uninterrupted([&] { return ::recv(socket_.get(), &event, sizeof event, 0); });
+    if (got == sizeof event) {
+        return event;
+    }
+    wait_for_last_worker();
+    return {.what = host_event::kind::closed};
+}
+
+void process_host::wait_for_last_worker() const {
+    // The kernel kills the workers of a dead fork server. What a body forked itself may hold the lifeline
+    // longer, but it has no part in the rings; so this wait is bounded.
+    constexpr int patience_ms = 10'000;
+    pollfd watched{lifeline_.get(), 0, 0}; // only the end is of interest
+    uninterrupted([&] { return ::poll(&watched, 1, patience_ms); });
+}
+
+} // namespace forkflow::nodes

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// The protocol: everything that the parent and its workers share, who may change it, and what a death means
+// at each point.
+//
+//   parent                                              worker (seat k, incarnation i)
+//   ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+//   reserve s, encode, state(s) := ready  ──(R)──────►  claim: CAS ready → claimed(k, i)
+//                                                       run the body
+//   admitted := next to emit + window-1   ──(A)──────►  wait until s is admitted; write the result's bytes
+//   take the result at s mod window       ◄──(P)─────   publish: CAS claimed(k, i) → published
+//   state(s) := empty, next to emit := s+1
+//
+// Every sequence s has one *state word* at s mod capacity. It holds {sequence, state, attempt, seat,
+// incarnation}, so one compare-and-swap both takes a request and names who took it.
+//
+//   transition                 by            how                              owner dies just before / after
+//   empty → ready              parent        store (R), bytes before          – (the parent's death ends
+//   everything) empty → marker             parent        store                            – empty → failed
+//   parent        store, record before             – ready → claimed(k, i)      worker        CAS still
+//   ready: another claims it /
+//                                                                             claimed: charged to (k, i)
+//   claimed(k, i) → published  the claimer   CAS (P), result bytes before     claimed: retried, the
+//   half-written result
+//                                                                             is overwritten / published: it
+//                                                                             counts
+//   claimed(k, i) → ready      supervisor    store, only after (k, i) was     –
+//                                            reaped; attempt + 1
+//   claimed(k, i) → failed     supervisor    store, likewise; record before   –
+//   ready → claimed(parent)    supervisor    CAS, when the pool has failed    –
+//   claimed(parent) → failed   supervisor    store, record before             –
+//   published → empty          collector     store, bytes taken before        –
+//   marker, failed → empty     collector     store                            –
+//
+// Retries: a message that became ready again lies behind every worker's cursor except a fresh one's, which
+// starts at the oldest message in flight: so the replacement takes it. Nobody else has to know.
+//
+// Capacity: a sequence is reserved only while fewer than `requests` messages wait or run and fewer than
+// requests + window sequences are in flight. Both rings have a power of two of slots, at least as many as
+// asked for, because s mod n must go on counting across the wrap of s.
+//
+// Liveness of admission: workers claim the oldest ready message that they see. A worker that holds an
+// unadmitted result waits, but the message that everyone waits for is either running or ready in front of a
+// worker that is free or fresh.
+//
+// Sleeping and waking. Each sleeper says that it will sleep, looks again, and sleeps; each waker changes what
+// the sleeper waits for, looks who sleeps, and wakes. All four accesses are seq_cst, so one of the two sees
+// the other (Dekker):
+//
+//   sleeper                        says so                      looks again at         who changes it
+//   (D1) worker without work       idle_seats += k              state(cursor)          parent: state := ready
+//   (D2) worker, not admitted      blocked_seats += k           admitted               collector: admitted :=
+//   … (D3) collector, no outcome     armed := next to emit        state(next to emit)    worker: state :=
+//   published (D4) parent, no room           room_countdown := n          all states             worker:
+//   state := published
+//
+// A waker takes the sleeper's name off the list (one atomic step) before it rings, so each sleep is rung at
+// most once. Deaths: a ring spent on a dying worker, or not given by one that died between publishing and
+// ringing, is made good by the supervisor: after every death it rings the parent and one idle worker.
+//
+// Trust: workers map the request region read-only. The parent copies once what a worker can write, and checks
+// the copy.
+#pragma once
+
+#include <forkflow/nodes/sequence.hpp>
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace forkflow::nodes {
+
+inline constexpr std::size_t cache_line_bytes = 64;
+inline constexpr std::size_t page_bytes = 4096;
+inline constexpr std::size_t slot_bytes = 256;     ///< one slot of a ring: header and inline payload
+inline constexpr std::size_t max_workers = 1023;   ///< seats are 10 bits; the last one stands for the parent
+inline constexpr std::uint32_t parent_seat = 1023; ///< the owner of what the parent itself fails
+inline constexpr std::uint32_t max_attempts = 31;  ///< attempts are 5 bits
+inline constexpr std::uint32_t incarnation_mask = (1U << 14U) - 1U;
+inline constexpr std::size_t max_stack_frames = 60;
+
+/// Where a message is on its way. Zero is what fresh memory holds.
+enum class message_state : std::uint8_t { empty, ready, claimed, published, failed, marker };
+
+/// One state word, unpacked. Its 64 bits, from the lowest: sequence 32, state 3, attempt 5, seat 10,
+/// incarnation 14.
+struct state_word {
+    sequence number = 0;
+    message_state state = message_state::empty;
+    std::uint32_t attempt = 0;     ///< which attempt this is or will be, from 1
+    std::uint32_t seat = 0;        ///< of the claimer
+    std::uint32_t incarnation = 0; ///< of the claimer
+
+    [[nodiscard]] constexpr std::uint64_t packed() const noexcept {
+        return std::uint64_t{number} | (std::uint64_t{static_cast<std::uint8_t>(state)} << 32U) |
+               (std::uint64_t{attempt} << 35U) | (std::uint64_t{seat} << 40U) |
+               (std::uint64_t{incarnation} << 50U);
+    }
+    [[nodiscard]] static constexpr state_word unpacked(std::uint64_t bits) noexcept {
+        return {.number = static_cast<sequence>(bits),
+                .state = static_cast<message_state>((bits >> 32U) & 7U),
+                .attempt = static_cast<std::uint32_t>((bits >> 35U) & 31U),
+                .seat = static_cast<std::uint32_t>((bits >> 40U) & 1023U),
+                .incarnation = static_cast<std::uint32_t>(bits >> 50U)};
+    }
+    /// True if the owner still has to hand something in (the message waits or runs).
+    [[nodiscard]] constexpr bool unfinished() const noexcept {
+        return state == message_state::empty || state == message_state::ready ||
+               state == message_state::claimed;
+    }
+    friend constexpr bool operator==(const state_word&, const state_word&) = default;
+};
+
+/// A state word in its own cache line: neighbours are claimed by different processors at the same time.
+struct alignas(cache_line_bytes) state_cell {
+    std::atomic<std::uint64_t> bits;
+};
+
+/// A set of seats that several processes change. Used for "who sleeps".
+struct alignas(cache_line_bytes) seat_set {
+    std::atomic<std::uint64_t> words[(max_workers + 1) / 64];
+};
+
+/// Written by the parent alone; workers map it read-only.
+struct alignas(cache_line_bytes) parent_block {
+    std::atomic<sequence> admitted;      ///< (A), (D2): the newest sequence whose result may be published
+    std::atomic<std::uint32_t> stopping; ///< 1: workers leave as soon as they look for work
+};
+
+/// Written by the parent and by workers: how the parent is woken.
+struct alignas(cache_line_bytes) parent_bell {
+    std::atomic<std::uint64_t>
+        armed; ///< (D3): arm_bit | the sequence that the collector waits for; 0: not waiting
+    std::atomic<std::int32_t>
+        room_countdown; ///< (D4): the publisher that counts it down to 0 rings; ≤ 0: not waiting
+    std::atomic<std::uint32_t> rings; ///< futex: how often the parent was rung
+};
+inline constexpr std::uint64_t arm_bit = std::uint64_t{1} << 32U;
+
+/// What a worker is doing, for the supervisor's report of a death.
+enum class worker_stage : std::uint32_t { starting, initialising, ready, leaving };
+
+/// One seat: its worker's doorbell and what it tells about itself.
+struct alignas(cache_line_bytes) seat_block {
+    std::atomic<std::uint32_t> bell;    ///< futex: 0 while the worker sleeps or may sleep, 1 once it was rung
+    std::atomic<sequence> awaited;      ///< (D2): the sequence whose admission the worker waits for
+    std::atomic<std::uint32_t> stage;   ///< a worker_stage
+    std::atomic<std::uint64_t> handled; ///< messages that this incarnation has published
+    std::atomic<std::int64_t>
+        running_since_ns; ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
+};
+
+/// A worker's last words: written by its signal handler, or when its initialiser threw.
+struct alignas(cache_line_bytes) last_words {
+    std::atomic<std::uint32_t> frame_count;
+    std::uint32_t text_bytes;
+    std::uint32_t engine_frames; ///< how many of the outermost frames are the engine's, not the body's
+    std::uint64_t frames[max_stack_frames];
+    char text[512];
+};
+
+/// How a result ends up in its slot.
+enum class result_kind : std::uint32_t { value, failure };
+
+/// In front of each slot's inline payload, in both rings. A payload that does not fit the slot lies in the
+/// slot's extent.
+struct slot_header {
+    std::uint64_t length_bytes;
+    std::uint32_t kind;   ///< a result_kind
+    std::uint32_t number; ///< the sequence, for checks
+};
+inline constexpr std::size_t inline_bytes = slot_bytes - sizeof(slot_header);
+
+static_assert(
+    state_word::unpacked(state_word{7, message_state::published, 31, 1023, incarnation_mask}.packed()) ==
+    state_word{7, message_state::published, 31, 1023, incarnation_mask});
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<std::uint32_t>) == 4 && sizeof(std::atomic<std::uint64_t>) == 8,
+              "futex words");
+static_assert(sizeof(state_cell) == cache_line_bytes && sizeof(parent_block) == cache_line_bytes);
+static_assert(sizeof(parent_bell) == cache_line_bytes && sizeof(seat_block) == cache_line_bytes);
+static_assert(sizeof(seat_set) == 2 * cache_line_bytes && sizeof(slot_header) == 16 &&
+              alignof(slot_header) == 8);
+static_assert(offsetof(parent_bell, rings) == 12 && offsetof(seat_block, bell) == 0);
+static_assert(inline_bytes % 16 == 0 && std::has_single_bit(slot_bytes));
+
+} // namespace forkflow::nodes

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/reorder_window.hpp>
+#include <forkflow/nodes/seat_set.hpp>
+
+namespace forkflow::nodes {
+
+reorder_window::reorder_window(const rings& shared)
+    : shared_(shared)
+    , next_to_emit_(shared.first()) {}
+
+state_word reorder_window::next_word() const {
+    // (P), (D3)
+    return state_word::unpacked(
+        shared_.state(next_to_emit_.load(std::memory_order_relaxed)).load(std::memory_order_seq_cst));
+}
+
+std::optional<waiting_outcome> reorder_window::peek() const {
+    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
+    const state_word word = next_word();
+    if (word.number != number || word.unfinished()) {
+        return std::nullopt;
+    }
+    waiting_outcome outcome{.number = number,
+                            .state = word.state,
+                            .attempts = word.attempt,
+                            .payload = {},
+                            .kind = result_kind::value,
+                            .sound = true};
+    if (word.state == message_state::published) {
+        const slot place = shared_.result(number);
+        const slot_header header =
+            place.header; // copied once, then checked: a worker can write it at any time
+        outcome.payload = place.payload(header.length_bytes);
+        outcome.kind = static_cast<result_kind>(header.kind);
+        outcome.sound = header.number == number && outcome.payload.size() == header.length_bytes &&
+                        header.kind <= static_cast<std::uint32_t>(result_kind::failure);
+    }
+    return outcome;
+}
+
+void reorder_window::release() {
+    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
+    const state_word empty{.number = number};
+    shared_.state(number).store(empty.packed(), std::memory_order_relaxed); // released by the next line
+    next_to_emit_.store(number + 1, std::memory_order_release); // the acquire load in next_to_emit
+    if (++released_since_admission_ > shared_.window() / 4) {
+        admit();
+    }
+}
+
+void reorder_window::admit() {
+    if (released_since_admission_ == 0) {
+        return;
+    }
+    released_since_admission_ = 0;
+    const sequence admitted = next_to_emit_.load(std::memory_order_relaxed) + shared_.window() - 1;
+    shared_.parent().admitted.store(admitted, std::memory_order_seq_cst); // (A), (D2)
+    for_each_seat(shared_.blocked_seats(), shared_.workers(), [&](std::uint32_t seat) {
+        // What the worker awaits was stored before it entered the set.
+        if (!before(admitted, shared_.seat(seat).awaited.load(std::memory_order_acquire)) &&
+            erase(shared_.blocked_seats(), seat)) {
+            shared_.ring_seat(seat);
+        }
+        return true;
+    });
+}
+
+bool reorder_window::arm() {
+    admit();
+    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
+    shared_.bell().armed.store(arm_bit | number, std::memory_order_seq_cst); // (D3): say so, then look again
+    const state_word word = next_word();
+    if (word.number == number && !word.unfinished()) {
+        shared_.bell().armed.store(
+            0, std::memory_order_relaxed); // a ring that was given meanwhile wakes once for nothing
+        return false;
+    }
+    return true;
+}
+
+void reorder_window::notify(sequence number) const {
+    std::uint64_t wanted = arm_bit | number;
+    if (shared_.bell().armed.load(std::memory_order_seq_cst) == wanted &&
+        shared_.bell().armed.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst)) {
+        shared_.ring_parent();
+    }
+}
+
+} // namespace forkflow::nodes

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/request_ring.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace forkflow::nodes {
+
+request_ring::request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures)
+    : shared_(shared)
+    , window_(window)
+    , failures_(failures)
+    , next_(shared.first()) {}
+
+std::optional<sequence> request_ring::try_reserve(message_kind kind) {
+    const std::scoped_lock lock(reserving_);
+    if (!room_for(kind, 1)) {
+        return std::nullopt;
+    }
+    const sequence number = next_.load(std::memory_order_relaxed);
+    next_.store(number + 1, std::memory_order_release);
+    return number;
+}
+
+bool request_ring::has_room(std::size_t more) {
+    const std::scoped_lock lock(reserving_);
+    return room_for(message_kind::request, more);
+}
+
+bool request_ring::room_for(message_kind kind, std::size_t more) const noexcept {
+    const std::size_t in_flight = next_.load(std::memory_order_relaxed) - window_.next_to_emit();
+    if (in_flight + more > shared_.requests() + shared_.window()) {
+        return false;
+    }
+    // The count is needed only when more are in flight than may be unfinished.
+    if (kind == message_kind::marker || in_flight + more <= shared_.requests()) {
+        return true;
+    }
+    const census counted = count();
+    return counted.waiting + counted.running + more <= shared_.requests();
+}
+
+request_ring::census request_ring::count() const noexcept {
+    census counted;
+    const sequence end = next_.load(std::memory_order_acquire);
+    for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
+        const state_word seen = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        const std::int32_t age = distance(number, seen.number);
+        if (age < 0 || (age == 0 && seen.state == message_state::ready)) { // reserved, or committed
+            ++counted.waiting;
+        } else if (age == 0 && seen.state == message_state::claimed) {
+            ++counted.running;
+        } else if (age == 0 && seen.state != message_state::empty) { // not emitted since the loop began
+            ++counted.finished;
+        }
+    }
+    return counted;
+}
+
+byte_writer request_ring::writer(sequence number) const {
+    const slot place = shared_.request(number);
+    return {place.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
+            place.extent.first(shared_.max_message_bytes())};
+}
+
+void request_ring::commit_request(sequence number, std::size_t length_bytes) {
+    shared_.request(number).header = {.length_bytes = length_bytes, .kind = 0, .number = number};
+    const state_word word{.number = number, .state = message_state::ready, .attempt = 1};
+    shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (R), (D1)
+    if (const failure* const reason =
+            broken_.load(std::memory_order_seq_cst)) { // fail_all may have passed by already
+        fail_if_ready(number, *reason);
+        shared_.ring_parent();
+        return;
+    }
+    shared_.ring_one_idle();
+}
+
+void request_ring::commit_marker(sequence number) {
+    const state_word word{.number = number, .state = message_state::marker};
+    shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    window_.notify(number);
+}
+
+void request_ring::commit_failure(sequence number, failure outcome) {
+    failures_.put(number, std::move(outcome));
+    const state_word word{.number = number, .state = message_state::failed};
+    shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    window_.notify(number);
+}
+
+bool request_ring::arm_for_room() {
+    const auto half = static_cast<std::int32_t>((shared_.requests() + 1) / 2);
+    shared_.bell().room_countdown.store(half, std::memory_order_seq_cst); // (D4): say so, then look again
+    if (has_room()) {
+        shared_.bell().room_countdown.store(0, std::memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+void request_ring::fail_all(const failure& reason) {
+    if (broken_.load(std::memory_order_relaxed) != nullptr) {
+        return;
+    }
+    reason_ = reason;
+    broken_.store(&*reason_, std::memory_order_seq_cst);
+    const sequence end = next_.load(std::memory_order_seq_cst);
+    for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
+        fail_if_ready(number, *reason_);
+    }
+    shared_.ring_parent();
+}
+
+void request_ring::fail_if_ready(sequence number, const failure& reason) {
+    std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst);
+    state_word word = state_word::unpacked(bits);
+    if (word.number != number || word.state != message_state::ready) {
+        return;
+    }
+    word.state = message_state::claimed;
+    word.seat = parent_seat;
+    if (shared_.state(number).compare_exchange_strong(bits, word.packed(), std::memory_order_seq_cst)) {
+        failures_.put(number, reason);
+        word.state = message_state::failed;
+        shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    }
+}
+
+} // namespace forkflow::nodes

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The request ring: gives arriving messages their numbers, bounds them, and hands them to workers.
+#pragma once
+
+#include <forkflow/nodes/bytes.hpp>
+#include <forkflow/nodes/failure_shelf.hpp>
+#include <forkflow/nodes/reorder_window.hpp>
+#include <forkflow/nodes/rings.hpp>
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+namespace forkflow::nodes {
+
+/// What a message will be in the stream.
+enum class message_kind { request, marker };
+
+/// The producers' half of the parent. Reserve a number, fill its slot, commit it; each reserved number must
+/// be committed, once, in any order and from any thread. Thread-safe. Cost: one short lock for the number;
+/// the slot is filled and committed without a lock.
+class request_ring {
+public:
+    request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures);
+
+    /// The next number, if the bounds allow one more message of this kind. Never blocks.
+    [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind);
+    /// True if try_reserve(request) would succeed for `more` messages now.
+    [[nodiscard]] bool has_room(std::size_t more = 1);
+
+    /// Where the request with this number is to be written.
+    [[nodiscard]] byte_writer writer(sequence number) const;
+    /// Hands the request to the workers and wakes one if one sleeps. If the pool has failed, the message
+    /// fails.
+    void commit_request(sequence number, std::size_t length_bytes);
+    void commit_marker(sequence number);
+    void commit_failure(sequence number, failure outcome);
+
+    /// Registers that the parent wants to be rung once room has appeared (half of the requests, so that rings
+    /// are few). Returns false, registering nothing, if there is room now.
+    [[nodiscard]] bool arm_for_room();
+
+    /// Lets every message that nobody has claimed, and every later one, fail with `reason`. The first reason
+    /// stays.
+    void fail_all(const failure& reason);
+
+    /// The number that the next message will get.
+    [[nodiscard]] sequence next() const noexcept { return next_.load(std::memory_order_acquire); }
+    /// The messages in flight by what became of them. Exact while nothing moves; costs one look at each of
+    /// them.
+    struct census {
+        std::uint32_t waiting = 0;
+        std::uint32_t running = 0;
+        std::uint32_t finished = 0;
+    };
+    [[nodiscard]] census count() const noexcept;
+
+private:
+    [[nodiscard]] bool room_for(message_kind kind, std::size_t more) const noexcept;
+    void fail_if_ready(sequence number, const failure& reason);
+
+    const rings& shared_;
+    const reorder_window& window_;
+    failure_shelf& failures_;
+    std::mutex reserving_;
+    std::atomic<sequence> next_;
+    std::atomic<const failure*> broken_{nullptr};
+    std::optional<failure> reason_; ///< written once, before broken_ points to it
+};
+
+} // namespace forkflow::nodes

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/seat_set.hpp>
+
+#include <algorithm>
+
+namespace forkflow::nodes {
+namespace {
+
+/// Room for a failure's description, whatever max_message_bytes says.
+constexpr std::size_t least_extent_bytes = std::size_t{64} << 10U;
+
+constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+} // namespace
+
+std::span<const std::byte> slot::payload(std::size_t length_bytes) const noexcept {
+    if (length_bytes <= inline_area.size()) {
+        return inline_area.first(length_bytes);
+    }
+    return length_bytes <= extent.size() ? std::span<const std::byte>(extent.first(length_bytes))
+                                         : std::span<const std::byte>();
+}
+
+rings::rings(const pool_options& options, sequence first)
+    : workers_(options.workers)
+    , window_(static_cast<std::uint32_t>(options.window))
+    , requests_(static_cast<std::uint32_t>(options.requests))
+    , capacity_(std::bit_ceil(window_ + requests_))
+    , result_slots_(std::bit_ceil(window_))
+    , max_message_bytes_(options.max_message_bytes)
+    , extent_bytes_(round_up(std::max(max_message_bytes_, least_extent_bytes), page_bytes))
+    , first_(first)
+    , request_extents_offset_(round_up(request_slots_offset + capacity_ * slot_bytes, page_bytes))
+    , last_words_offset_(round_up(seats_offset + workers_ * sizeof(seat_block), cache_line_bytes))
+    , states_offset_(last_words_offset_ + workers_ * sizeof(last_words))
+    , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
+    , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
+    , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
+              result_extents_offset_ + result_slots_ * extent_bytes_) {
+    parent().admitted.store(first + window_ - 1, std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < capacity_; ++i) {
+        // One lap behind, so that a worker which looks for work there sees "not yet submitted".
+        const state_word before_first{.number = first + i - capacity_};
+        state(first + i).store(before_first.packed(), std::memory_order_relaxed);
+    }
+}
+
+slot rings::slot_at(std::byte* base, std::size_t slots, std::size_t extents,
+                    std::size_t index) const noexcept {
+    std::byte* const header = base + slots + index * slot_bytes;
+    return {.header = *at<slot_header>(header, 0),
+            .inline_area = {header + sizeof(slot_header), inline_bytes},
+            .extent = {base + extents + index * extent_bytes_, extent_bytes_}};
+}
+
+void rings::ring_seat(std::uint32_t index) const noexcept {
+    seat(index).bell.store(1, std::memory_order_release); // the sleeper's acquire load in worker::sleep
+    futex_wake(seat(index).bell, 1);
+}
+
+void rings::ring_parent() const noexcept {
+    bell().rings.fetch_add(1, std::memory_order_release); // the acquire load in pool::listen
+    futex_wake(bell().rings, 1);
+}
+
+void rings::ring_one_idle() const noexcept {
+    for_each_seat(idle_seats(), workers_, [this](std::uint32_t seat) {
+        if (!erase(idle_seats(), seat)) {
+            return true;
+        }
+        ring_seat(seat);
+        return false;
+    });
+}
+
+} // namespace forkflow::nodes

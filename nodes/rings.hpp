@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// The rings: where in the shared mapping each part of the protocol lies, behind named accessors.
+#pragma once
+
+#include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/protocol.hpp>
+#include <forkflow/nodes/shared_mapping.hpp>
+
+#include <span>
+
+namespace forkflow::nodes {
+
+/// One slot of either ring: its header, the payload that fits in it, and the extent for one that does not.
+struct slot {
+    slot_header& header;
+    std::span<std::byte> inline_area; ///< inline_bytes long, 16-aligned
+    std::span<std::byte> extent;      ///< page-aligned, address space until touched
+
+    /// The payload of `length_bytes`; empty if that is more than the slot can hold.
+    [[nodiscard]] std::span<const std::byte> payload(std::size_t length_bytes) const noexcept;
+};
+
+/// The shared memory of one pool. Addresses are the same in the parent and in the workers, which are forked
+/// from it. Thread- and process-safe as the protocol says; construction and accessors never block.
+class rings {
+public:
+    /// `options` as resolved. The first message will have the number `first`. Throws std::system_error.
+    rings(const pool_options& options, sequence first);
+
+    [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
+    [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
+    [[nodiscard]] std::uint32_t requests() const noexcept { return requests_; }
+    /// How many sequences have a state word: a power of two, at least requests + window.
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
+    [[nodiscard]] sequence first() const noexcept { return first_; }
+
+    [[nodiscard]] parent_block& parent() const noexcept { return *at<parent_block>(memory_.sealed(), 0); }
+    [[nodiscard]] parent_bell& bell() const noexcept { return *at<parent_bell>(memory_.open(), 0); }
+    [[nodiscard]] seat_set& idle_seats() const noexcept { return *at<seat_set>(memory_.open(), idle_offset); }
+    [[nodiscard]] seat_set& blocked_seats() const noexcept {
+        return *at<seat_set>(memory_.open(), blocked_offset);
+    }
+    [[nodiscard]] seat_block& seat(std::uint32_t index) const noexcept {
+        return at<seat_block>(memory_.open(), seats_offset)[index];
+    }
+    [[nodiscard]] last_words& words_of(std::uint32_t seat) const noexcept {
+        return at<last_words>(memory_.open(), last_words_offset_)[seat];
+    }
+    [[nodiscard]] std::atomic<std::uint64_t>& state(sequence number) const noexcept {
+        return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].bits;
+    }
+    [[nodiscard]] slot request(sequence number) const noexcept {
+        return slot_at(memory_.sealed(), request_slots_offset, request_extents_offset_,
+                       number & (capacity_ - 1));
+    }
+    [[nodiscard]] slot result(sequence number) const noexcept {
+        return slot_at(memory_.open(), result_slots_offset_, result_extents_offset_,
+                       number & (result_slots_ - 1));
+    }
+    [[nodiscard]] const shared_mapping& memory() const noexcept { return memory_; }
+
+    /// Rings a sleeping worker whose name the caller has taken off a list.
+    void ring_seat(std::uint32_t index) const noexcept;
+    /// Rings the parent.
+    void ring_parent() const noexcept;
+    /// Rings one worker that sleeps for want of work, if there is one: the waker's half of (D1).
+    void ring_one_idle() const noexcept;
+
+private:
+    static constexpr std::size_t idle_offset = cache_line_bytes;
+    static constexpr std::size_t blocked_offset = idle_offset + sizeof(seat_set);
+    static constexpr std::size_t seats_offset = blocked_offset + sizeof(seat_set);
+    static constexpr std::size_t request_slots_offset = page_bytes;
+
+    template <class T>
+    static T* at(std::byte* base, std::size_t offset) noexcept {
+        return reinterpret_cast<T*>(base + offset);
+    }
+    [[nodiscard]] slot slot_at(std::byte* base, std::size_t slots, std::size_t extents,
+                               std::size_t index) const noexcept;
+
+    std::size_t workers_;
+    std::uint32_t window_;
+    std::uint32_t requests_;
+    std::uint32_t capacity_;
+    std::uint32_t result_slots_;
+    std::size_t max_message_bytes_;
+    std::size_t extent_bytes_;
+    sequence first_;
+    std::size_t request_extents_offset_;
+    std::size_t last_words_offset_;
+    std::size_t states_offset_;
+    std::size_t result_slots_offset_;
+    std::size_t result_extents_offset_;
+    shared_mapping memory_;
+};
+
+} // namespace forkflow::nodes

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/descriptor.hpp>
+#include <forkflow/nodes/protocol.hpp>
+#include <forkflow/nodes/shared_mapping.hpp>
+#include <forkflow/nodes/system_call.hpp>
+
+#include <boost/interprocess/detail/os_file_functions.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace forkflow::nodes {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+/// A memfd as Boost.Interprocess's MemoryMappable.
+class memory_file {
+public:
+    explicit memory_file(std::size_t bytes)
+        : file_(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC))) {
+        checked("ftruncate", ::ftruncate(file_.get(), static_cast<off_t>(bytes)));
+    }
+    [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const {
+        return ipc::ipcdetail::mapping_handle_from_file_handle(file_.get());
+    }
+
+private:
+    descriptor file_;
+};
+
+std::size_t whole_pages(std::size_t bytes) {
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
+ipc::mapped_region map(std::size_t bytes) {
+    const memory_file file(bytes);
+    try {
+        return {file, ipc::read_write, 0, bytes, nullptr, MAP_SHARED | MAP_NORESERVE};
+    } catch (const ipc::interprocess_exception& refused) {
+        throw std::system_error(refused.get_native_error(), std::system_category(),
+                                "mmap of the forkflow rings");
+    }
+}
+
+} // namespace
+
+struct shared_mapping::region {
+    ipc::mapped_region memory;
+};
+
+shared_mapping::shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes)
+    : sealed_bytes_(whole_pages(sealed_bytes)) {
+    const std::size_t total = sealed_bytes_ + whole_pages(open_bytes) + 3 * page_bytes;
+    region_ = std::make_unique<region>(region{map(total)});
+    auto* const base = static_cast<std::byte*>(region_->memory.get_address());
+    sealed_ = base + page_bytes;
+    open_ = sealed_ + sealed_bytes_ + page_bytes;
+    for (std::byte* const guard : {base, open_ - page_bytes, base + total - page_bytes}) {
+        checked("mprotect", ::mprotect(guard, page_bytes, PROT_NONE));
+    }
+}
+
+shared_mapping::~shared_mapping() = default;
+
+void shared_mapping::seal() const {
+    checked("mprotect", ::mprotect(sealed_, sealed_bytes_, PROT_READ));
+}
+
+void shared_mapping::withhold_from_children() const {
+    checked("madvise", ::madvise(region_->memory.get_address(), region_->memory.get_size(), MADV_DONTFORK));
+}
+
+} // namespace forkflow::nodes

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// One anonymous shared mapping, with guard pages around its parts and no name in the file system.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace forkflow::nodes {
+
+/// Memory that this process and those which it forks share. Two parts, each a whole number of pages, between
+/// inaccessible guard pages: `sealed` (which a worker makes read-only) and `open`. Pages take memory when
+/// they are first written.
+///
+/// The memory is a memfd mapped by Boost.Interprocess: unlike boost's anonymous_shared_memory it can be
+/// mapped without reserving swap (address space is free), handed to a process that exists already, and asked
+/// for pages with an error in place of SIGBUS. Not bounded by the size of /dev/shm.
+class shared_mapping {
+public:
+    /// Maps `sealed_bytes` + `open_bytes` of zeros. Throws std::system_error that names the call.
+    shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes);
+    ~shared_mapping();
+    shared_mapping(const shared_mapping&) = delete;
+    shared_mapping& operator=(const shared_mapping&) = delete;
+
+    [[nodiscard]] std::byte* sealed() const noexcept { return sealed_; }
+    [[nodiscard]] std::byte* open() const noexcept { return open_; }
+
+    /// Makes the sealed part read-only in this process. To be called in a worker.
+    void seal() const;
+    /// Keeps the mapping out of processes that this one forks. To be called in a worker.
+    void withhold_from_children() const;
+
+private:
+    struct region;
+    std::unique_ptr<region> region_;
+    std::size_t sealed_bytes_;
+    std::byte* sealed_ = nullptr;
+    std::byte* open_ = nullptr;
+};
+
+} // namespace forkflow::nodes

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/demangle.hpp>
+#include <forkflow/nodes/failure_record.hpp>
+#include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/seat_set.hpp>
+#include <forkflow/nodes/throw_point.hpp>
+#include <forkflow/nodes/worker.hpp>
+
+#include <execinfo.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cxxabi.h>
+#include <stdexcept>
+
+namespace forkflow::nodes {
+namespace {
+
+/// What the C++ runtime calls the exception that is being handled.
+std::string current_exception_type() {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type != nullptr ? demangled(type->name()) : std::string("an exception of another language");
+}
+
+/// The depth of the caller's stack, the caller included.
+[[gnu::noinline]] std::uint32_t stack_depth() {
+    std::array<void*, max_stack_frames> frames{};
+    return static_cast<std::uint32_t>(::backtrace(frames.data(), static_cast<int>(frames.size()))) - 1;
+}
+
+failure failure_at(body_stage stage, std::uint32_t engine_frames) {
+    failure outcome;
+    outcome.kind = stage == body_stage::decoding   ? failure_kind::not_decodable
+                   : stage == body_stage::encoding ? failure_kind::not_encodable
+                                                   : failure_kind::threw;
+    outcome.exception_type = current_exception_type();
+    for (void* const frame : noted_throw_point()) {
+        outcome.stack_trace.frames.push_back(reinterpret_cast<std::uintptr_t>(frame));
+    }
+    cut_engine_frames(outcome.stack_trace, engine_frames);
+    return outcome;
+}
+
+} // namespace
+
+worker::worker(const rings& shared, const pool_options& options, const worker_body& body,
+               const step_hook& hook, identity self)
+    : shared_(shared)
+    , options_(options)
+    , body_(body)
+    , hook_(hook)
+    , self_(self)
+    , seat_(shared.seat(self.seat))
+    , cursor_(shared.first()) {}
+
+worker::end worker::run() {
+    at(step::started);
+    if (!initialise()) {
+        return end::init_failed;
+    }
+    at(step::initialised);
+    std::uint64_t handled = 0;
+    while (!stopping()) {
+        if (const std::optional<sequence> number = claim()) {
+            handle(*number);
+            if (++handled == options_.recycle_after) {
+                seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving),
+                                  std::memory_order_relaxed);
+                return end::recycled;
+            }
+        } else {
+            wait_for_work();
+        }
+    }
+    return end::stopped;
+}
+
+bool worker::initialise() {
+    seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
+    try {
+        if (options_.worker_init) {
+            options_.worker_init();
+        }
+    } catch (...) {
+        std::string text = current_exception_type();
+        try {
+            throw;
+        } catch (const std::exception& thrown) {
+            text += std::string(": ") + thrown.what();
+        } catch (...) { // the type's name must do
+        }
+        last_words& words = shared_.words_of(self_.seat);
+        words.text_bytes = static_cast<std::uint32_t>(std::min(text.size(), sizeof words.text));
+        std::copy_n(text.data(), words.text_bytes, words.text);
+        return false;
+    }
+    seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
+    // The oldest message in flight: what became ready again is found by the fresh worker.
+    cursor_ = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+    return true;
+}
+
+std::optional<sequence> worker::claim() {
+    const sequence oldest = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+    if (cursor_ - oldest > 2 * shared_.capacity()) { // far behind, or asleep while sequences wrapped
+        cursor_ = oldest;
+    }
+    for (;; ++cursor_) {
+        std::atomic<std::uint64_t>& state = shared_.state(cursor_);
+        // Acquire: (R), the parent's store of `ready`. seq_cst for the second look of (D1).
+        std::uint64_t bits = state.load(std::memory_order_seq_cst);
+        while (true) {
+            const state_word seen = state_word::unpacked(bits);
+            if (distance(cursor_, seen.number) < 0) {
+                return std::nullopt; // not submitted yet
+            }
+            if (seen.number != cursor_ || seen.state != message_state::ready) {
+                break; // somebody else's, or done
+            }
+            state_word mine = seen;
+            mine.state = message_state::claimed;
+            mine.seat = self_.seat;
+            mine.incarnation = self_.incarnation;
+            if (state.compare_exchange_strong(bits, mine.packed(), std::memory_order_seq_cst)) {
+                claim_ = mine;
+                return cursor_++;
+            }
+        }
+    }
+}
+
+bool worker::stopping() const {
+    return shared_.parent().stopping.load(std::memory_order_seq_cst) != 0;
+}
+
+void worker::wait_for_work() {
+    seat_.bell.store(
+        0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes after it
+    insert(shared_.idle_seats(), self_.seat);
+    at(step::parking);
+    const state_word next = state_word::unpacked(shared_.state(cursor_).load(std::memory_order_seq_cst));
+    if (distance(cursor_, next.number) < 0 && !stopping()) {
+        sleep();
+        cursor_ = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+    }
+    erase(shared_.idle_seats(),
+          self_.seat); // if a waker was faster, its ring comes late and wakes once for nothing
+}
+
+void worker::sleep() {
+    while (seat_.bell.load(std::memory_order_acquire) == 0) { // the release store in rings::ring_seat
+        futex_wait(seat_.bell, 0);
+    }
+    at(step::woken);
+}
+
+void worker::handle(sequence number) {
+    at(step::claimed);
+    admitted_ = false;
+    const slot request = shared_.request(number);
+    const slot place = shared_.result(number);
+    byte_writer result(
+        place.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
+        place.extent.first(shared_.max_message_bytes()),
+        [](void* self) { static_cast<worker*>(self)->await_admission(); }, this);
+    worker_call call{.request = byte_reader(request.payload(request.header.length_bytes)), .result = result};
+    const std::optional<failure> failed = run_body(call);
+    await_admission();
+    write_outcome(result, failed);
+    at(step::written);
+    publish();
+}
+
+std::optional<failure> worker::run_body(worker_call& call) {
+    std::optional<failure> failed;
+    std::uint32_t& engine_frames = shared_.words_of(self_.seat).engine_frames;
+    if (engine_frames == 0) { // from this function outwards; the body is further in
+        engine_frames = stack_depth();
+    }
+    forget_throw_point();
+    note_running(true);
+    try {
+        body_(call);
+        if (call.result.overflowed()) {
+            failed.emplace(failure{.kind = failure_kind::too_large,
+                                   .size_bytes = call.result.size(),
+                                   .limit_bytes = shared_.max_message_bytes(),
+                                   .what = "the result has " + std::to_string(call.result.size()) +
+                                           " bytes; at most " + std::to_string(shared_.max_message_bytes()) +
+                                           " are allowed"});
+        }
+    } catch (const worker_killed&) {
+        throw;
+    } catch (const throw_point&) { // never: it only notes the stack of what the next handlers catch
+    } catch (const std::exception& thrown) {
+        failed = failure_at(call.stage, engine_frames);
+        failed->what = thrown.what();
+    } catch (...) {
+        failed = failure_at(call.stage, engine_frames);
+    }
+    note_running(false);
+    return failed;
+}
+
+void worker::write_outcome(const byte_writer& result, const std::optional<failure>& failed) {
+    const slot place = shared_.result(claim_.number);
+    place.header = {.length_bytes = result.size(),
+                    .kind = static_cast<std::uint32_t>(result_kind::value),
+                    .number = claim_.number};
+    if (failed) {
+        byte_writer record(place.inline_area, place.extent);
+        failure outcome = *failed;
+        outcome.pid = ::getpid();
+        write_failure(record, outcome);
+        place.header.length_bytes = record.size();
+        place.header.kind = static_cast<std::uint32_t>(result_kind::failure);
+    }
+}
+
+void worker::await_admission() {
+    if (admitted_) {
+        return;
+    }
+    const auto is_admitted = [this] { // (A); acquire: the slot's previous result was taken before
+        return !before(shared_.parent().admitted.load(std::memory_order_seq_cst), claim_.number);
+    };
+    while (!is_admitted()) {
+        note_running(false); // waiting for others is not the body's time
+        seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
+        seat_.bell.store(0, std::memory_order_relaxed);
+        insert(shared_.blocked_seats(), self_.seat);
+        at(step::awaiting_admission);
+        if (!is_admitted()) {
+            sleep();
+        }
+        erase(shared_.blocked_seats(), self_.seat);
+    }
+    admitted_ = true;
+    at(step::admitted);
+}
+
+void worker::publish() {
+    std::uint64_t expected = claim_.packed();
+    state_word done = claim_;
+    done.state = message_state::published;
+    // (P) releases the result's bytes to the collector's acquire load in reorder_window::peek; seq_cst for
+    // (D3), (D4).
+    if (!shared_.state(claim_.number)
+             .compare_exchange_strong(expected, done.packed(), std::memory_order_seq_cst)) {
+        throw std::logic_error("forkflow: the state word of a claimed message was changed by somebody else");
+    }
+    at(step::published);
+    seat_.handled.fetch_add(1, std::memory_order_relaxed);
+    parent_bell& bell = shared_.bell();
+    std::uint64_t wanted = arm_bit | claim_.number;
+    bool ring = bell.armed.load(std::memory_order_seq_cst) == wanted &&
+                bell.armed.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst);
+    if (bell.room_countdown.load(std::memory_order_seq_cst) > 0) {
+        ring |= bell.room_countdown.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    }
+    if (ring) {
+        shared_.ring_parent();
+    }
+    at(step::notified);
+}
+
+void worker::note_running(bool running) const {
+    if (options_.deadline.count() > 0) {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch();
+        seat_.running_since_ns.store(
+            running ? std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() : 0,
+            std::memory_order_release); // the acquire load in supervisor::kill_overdue
+    }
+}
+
+void worker::at(step here) const {
+    if (hook_) {
+        hook_(here, self_.seat);
+    }
+}
+
+} // namespace forkflow::nodes

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// The worker: takes requests, runs the body, hands in results. Its half of the protocol, whether it is a
+// process or, in tests, a thread.
+#pragma once
+
+#include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/steps.hpp>
+#include <forkflow/nodes/worker_body.hpp>
+
+#include <optional>
+
+namespace forkflow::nodes {
+
+/// One incarnation of one seat. Used by one thread. What it shares with others is in the rings.
+class worker {
+public:
+    struct identity {
+        std::uint32_t seat;
+        std::uint32_t incarnation;
+    };
+    /// Why a worker left in good order.
+    enum class end { stopped, recycled, init_failed };
+
+    worker(const rings& shared, const pool_options& options, const worker_body& body, const step_hook& hook,
+           identity self);
+
+    /// Handles messages until the pool stops or `recycle_after` is reached. Throws worker_killed, if a hook
+    /// does, and std::logic_error if somebody else changed what only this worker may change.
+    end run();
+
+private:
+    bool initialise();
+    [[nodiscard]] std::optional<sequence> claim();
+    [[nodiscard]] bool stopping() const;
+    void wait_for_work();
+    void sleep();
+    void handle(sequence number);
+    std::optional<failure> run_body(worker_call& call);
+    void write_outcome(const byte_writer& result, const std::optional<failure>& failed);
+    void await_admission();
+    void publish();
+    void note_running(bool running) const;
+    void at(step here) const;
+
+    const rings& shared_;
+    const pool_options& options_;
+    const worker_body& body_;
+    const step_hook& hook_;
+    identity self_;
+    seat_block& seat_;
+    sequence cursor_;       ///< a hint: everything older was taken when this worker looked
+    state_word claim_;      ///< the state word that this worker's claim wrote
+    bool admitted_ = false; ///< the claimed message's result may be written
+};
+
+} // namespace forkflow::nodes
