@@ -63,7 +63,15 @@ protected:
         complete_.store(true);
         stream_.ring(); // for what happened while the node was not complete
     }
-    ~ordered_node() override = default;
+    /// Drops what is inside. If the pump is due, its task refers to this node, so the graph is waited for.
+    ~ordered_node() override {
+        complete_.store(false);
+        stream_.stop();
+        abandon();
+        if (schedule_.due()) {
+            schedule_.wait();
+        }
+    }
 
     [[nodiscard]] tbb::flow::graph& owner() const { return this->my_graph; }
     [[nodiscard]] const Stream& stream() const noexcept { return stream_; }
@@ -313,8 +321,10 @@ private:
                 drop_stale();
             } while (stale_ > 0 && !stream_.rest());
         }
-        if (hold_.count() > 0) {
+        // An idle graph may be destroyed at any moment; held, it waits for the task.
+        if (hold_.try_add()) {
             schedule_.request();
+            hold_.remove();
         }
     }
 

@@ -49,8 +49,9 @@ private:
         witness& operator=(const witness&) = delete;
         ~witness() {
             if (!heard) {
+                const unsigned seen = schedule.requests_.load(std::memory_order_seq_cst);
                 schedule.swallowed_();
-                schedule.requests_.store(0, std::memory_order_seq_cst);
+                schedule.start_anew_after(seen);
             }
         }
         pump_schedule& schedule;
@@ -64,11 +65,18 @@ private:
             try {
                 pump_();
             } catch (...) {
-                requests_.store(0, std::memory_order_seq_cst);
+                start_anew_after(seen);
                 throw;
             }
             // Requests that came during the pump find it busy: it runs again.
         } while (!requests_.compare_exchange_strong(seen, 0, std::memory_order_seq_cst));
+    }
+
+    /// Nothing runs and nothing is requested, but what was requested since `seen`.
+    void start_anew_after(unsigned seen) {
+        if (requests_.exchange(0, std::memory_order_seq_cst) != seen) {
+            request();
+        }
     }
 
     std::function<void()> pump_;

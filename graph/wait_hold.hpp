@@ -25,6 +25,13 @@ public:
             graph_.reserve_wait();
         }
     }
+    /// Adds one if there is one already: for those who are no task of the graph, and must not touch it once it is idle.
+    [[nodiscard]] bool try_add() noexcept {
+        std::size_t seen = count();
+        while (seen > 0 && !messages_.compare_exchange_weak(seen, seen + 1, std::memory_order_seq_cst)) {
+        }
+        return seen > 0;
+    }
     void remove(std::size_t messages = 1) {
         if (messages > 0 && messages_.fetch_sub(messages, std::memory_order_seq_cst) == messages) {
             graph_.release_wait();

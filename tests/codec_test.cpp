@@ -89,8 +89,9 @@ struct limited_allocator : std::allocator<T> {
         if (count > allocation_limit / sizeof(T)) {
             throw over_allocation("asked for " + std::to_string(count) + " elements");
         }
-        return std::allocator<T>::allocate(count);
+        return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(alignof(T))));
     }
+    void deallocate(T* at, std::size_t) { ::operator delete(at, std::align_val_t(alignof(T))); }
 };
 template <class T>
 using limited_vector = std::vector<T, limited_allocator<T>>;
@@ -239,7 +240,7 @@ using sent_types = std::tuple<
     std::array<int, 5>, std::array<bool, 3>, std::array<std::string, 20>, std::array<std::string, 0>,
     std::array<int, 0>, std::string, std::wstring, std::u32string, std::vector<char>, std::vector<double>,
     std::vector<point>, std::vector<bool>, std::vector<nothing>, std::vector<unwritten>,
-    std::vector<std::tuple<>>, std::vector<over_aligned>, std::vector<std::string>,
+    std::vector<std::tuple<>>, limited_vector<over_aligned>, std::vector<std::string>,
     std::vector<std::vector<std::vector<short>>>, std::deque<int>, std::list<std::string>,
     std::set<std::string>, std::multiset<int>, std::map<int, std::string>, std::multimap<bool, point>,
     std::map<std::string, std::map<int, std::vector<bool>>>, std::pair<bool, std::string>, std::tuple<>,

@@ -21,8 +21,9 @@ using listener_base = Catch::EventListenerBase;
 using listener_base = Catch::TestEventListenerBase;
 #endif
 
-// A forked child that leaves its test case, for example through a failed REQUIRE, would go on with the test cases
-// that follow and report them a second time. It ends here instead, with a status that its parent can tell apart.
+// A forked child that leaves its test case, for example through a failed REQUIRE, would go on with the test
+// cases that follow and report them a second time. It ends here instead, with a status that its parent can
+// tell apart.
 class stray_child_listener : public listener_base {
 public:
     using listener_base::listener_base;

@@ -5,7 +5,8 @@ set -euo pipefail
 
 program=$(realpath "$1")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+pid=
+trap '[[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
 output=$work/output errors=$work/errors
 checks=0
@@ -77,7 +78,7 @@ HTML
 printf '# Marked down\n\nSome *emphatic* [words](http://example.org/axolotl).\n' >tree/notes.md
 gzip -c tree/plain.txt >tree/packed.txt.gz
 printf 'latin gr\374\337e' >tree/latin.txt
-head -c 3000 tree/plain.txt tree/plain.txt tree/page.html | gzip -c | head -c 60 >tree/damaged/truncated.gz
+gzip -c tree/page.html | head -c 60 >tree/damaged/truncated.gz
 echo "not compressed" >tree/damaged/wrong.gz
 printf 'ab\0cd' >tree/damaged/binary
 head -c 8388609 /dev/zero | tr '\0' x >tree/damaged/oversized
@@ -122,7 +123,6 @@ run 0 --search-only 'GRÜSSE OR "NEAR('
 says "$output" "nothing found for"
 
 # The same folder gives the same batches whatever the number of workers, and replaces the index.
-grep '^committed' "$output" >expected || true
 run 0 tree --workers 1 --window 1
 grep '^committed' "$output" >expected
 run 0 tree --workers 8 --window 80
@@ -144,20 +144,20 @@ echo "lost wombat" >large/b/0
 for i in {1..3000}; do ln -s "nowhere/at/all" "large/b/dangling_link_with_a_long_name_$i"; done
 echo "never wombat" >large/c/last
 mkfifo pipe
-timeout --kill-after=10 120 "$program" large --workers 2 --window 4 >"$output" 2>pipe &
-timer=$!
+"$program" large --workers 2 --window 4 >"$output" 2>pipe &
+pid=$!
 exec 3<pipe
 for ((wait = 0; wait < 600; ++wait)); do
     grep -q '^committed large/a: 1 document ' "$output" && break
     sleep 0.1
 done
 says "$output" "committed large/a: 1 document "
-pid=$(pgrep -P "$timer" -f "^$program large")
 kill -INT "$pid"
-cat <&3 >"$errors"
+timeout 60 cat <&3 >"$errors" || fail "no end after Ctrl-C"
 exec 3<&-
 status=0
-wait "$timer" || status=$?
+wait "$pid" || status=$?
+pid=
 [[ $status == 130 ]] || fail "exit status $status instead of 130 after Ctrl-C"
 says "$errors" "index_documents: interrupted: 2 whole batches are in index_documents.sqlite, an incomplete one of"
 [[ $(grep -vc '^failed ' "$errors") == 1 ]] || fail "not one line after Ctrl-C"

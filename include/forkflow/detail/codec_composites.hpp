@@ -73,7 +73,7 @@ struct standard_codec<std::pair<First, Second>> {
 template <encodable... Ts>
 struct standard_codec<std::tuple<Ts...>> {
     static void encode(const std::tuple<Ts...>& value, writer& to) {
-        std::apply([&to](const Ts&... elements) { (forkflow::encode(to, elements), ...); }, value);
+        std::apply([&](const Ts&... elements) { (forkflow::encode(to, elements), ...); }, value);
     }
 
     static std::tuple<Ts...> decode([[maybe_unused]] reader& from) {

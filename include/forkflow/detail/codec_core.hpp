@@ -24,6 +24,7 @@ struct standard_codec {};
 template <plain_bytes T>
 struct standard_codec<T> : byte_codec<T> {};
 
+// Not just its byte: only two of the 256 are values.
 template <>
 struct standard_codec<bool> : leaf_codec {
     static void encode(bool value, writer& to) { to.write_value(value); }

@@ -40,12 +40,11 @@ struct any_within<Is, C<Parts...>> : std::disjunction<Is<C<Parts...>>, any_withi
 template <template <class> class Is, template <class, std::size_t> class C, class T, std::size_t N>
 struct any_within<Is, C<T, N>> : std::disjunction<Is<C<T, N>>, any_within<Is, T>> {};
 
-// Bool is not among them: of its 256 bytes only two are values.
 template <class T>
 concept plain_bytes =
     std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T> && !std::is_array_v<T> &&
-    std::is_same_v<T, std::remove_cv_t<T>> && !std::is_same_v<T, bool> &&
-    !any_within<is_pointer_like, T>::value && !any_within<is_view, T>::value;
+    std::is_same_v<T, std::remove_cv_t<T>> && !any_within<is_pointer_like, T>::value &&
+    !any_within<is_view, T>::value;
 
 // The base of codecs that call no other codec, so that they add no level of nesting.
 struct leaf_codec {};
