@@ -174,7 +174,7 @@ private:
 
     void pump() {
         try {
-            for (;;) {
+            while (complete_.load()) {
                 const bool emitted = emit();
                 const bool let_in = admit();
                 if (!emitted && !let_in && rest()) {
@@ -389,7 +389,7 @@ private:
 
     std::size_t stale_ =
         0; ///< so many of the next outcomes belong to abandoned messages; guarded by collecting
-    std::atomic<bool> complete_{false};
+    std::atomic<bool> complete_{false}; ///< constructed, and not being destroyed
 
     predecessors<Input> predecessors_;
     successors<Output> successors_;

@@ -22,7 +22,8 @@ class pump_schedule {
 public:
     pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, std::function<void()> pump,
                   std::function<void()> swallowed)
-        : pump_(std::move(pump))
+        : graph_(owner)
+        , pump_(std::move(pump))
         , swallowed_(std::move(swallowed))
         // Unlimited, as a serial node would never work again after a cancelled task; the requests see to one
         // at a time.
@@ -38,6 +39,18 @@ public:
     void request() {
         if (requests_.fetch_add(1, std::memory_order_seq_cst) == 0) {
             runner_.try_put(std::make_shared<witness>(*this));
+        }
+    }
+
+    /// True if a task has been spawned and is not over.
+    [[nodiscard]] bool due() const noexcept { return requests_.load(std::memory_order_seq_cst) > 0; }
+
+    /// Waits until the graph, and with it the task, is through. An exception of the graph ends here: for
+    /// destructors.
+    void wait() noexcept {
+        try {
+            graph_.wait_for_all();
+        } catch (...) { // whoever destroys a node of a busy graph does not ask for its exceptions
         }
     }
 
@@ -79,6 +92,7 @@ private:
         }
     }
 
+    tbb::flow::graph& graph_;
     std::function<void()> pump_;
     std::function<void()> swallowed_;
     std::atomic<unsigned> requests_{0};

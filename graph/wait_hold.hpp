@@ -25,7 +25,8 @@ public:
             graph_.reserve_wait();
         }
     }
-    /// Adds one if there is one already: for those who are no task of the graph, and must not touch it once it is idle.
+    /// Adds one if there is one already: for those who are no task of the graph, and must not touch it once
+    /// it is idle.
     [[nodiscard]] bool try_add() noexcept {
         std::size_t seen = count();
         while (seen > 0 && !messages_.compare_exchange_weak(seen, seen + 1, std::memory_order_seq_cst)) {

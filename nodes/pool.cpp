@@ -30,6 +30,10 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
 
 pool::~pool() = default;
 
+void pool::stop() noexcept {
+    crew_.reset();
+}
+
 void pool::commit_request(sequence number, const byte_writer& written) {
     if (written.overflowed()) {
         requests_.commit_failure(number, too_large(written.size(), options_.max_message_bytes));

@@ -29,7 +29,6 @@ public:
     /// collector or producers armed for may have come; it must not throw, and must not wait for the pool.
     /// Throws std::invalid_argument, std::system_error.
     pool(pool_options options, worker_body body, std::function<void()> on_progress);
-    /// Kills and reaps all workers. Bounded: nothing is waited for but the kernel.
     ~pool();
     pool(const pool&) = delete;
     pool& operator=(const pool&) = delete;
@@ -75,6 +74,11 @@ public:
 
     /// Lets `on_progress` be called soon. Thread-safe.
     void ring() const { shared_.ring_parent(); }
+
+    /// Kills and reaps all workers and ends the pool's threads; afterwards only collecting is allowed. The
+    /// destructor does it too. Bounded: nothing is waited for but the kernel and a call of on_progress that
+    /// is under way.
+    void stop() noexcept;
 
     [[nodiscard]] const pool_options& options() const noexcept { return options_; }
     /// How many sequences can be in flight at the most, rounded up to a power of two: for arrays indexed by

@@ -122,6 +122,7 @@ public:
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
     [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
     void ring() const { pool_.ring(); }
+    void stop() noexcept { pool_.stop(); }
 
     [[nodiscard]] const nodes::pool& pool() const noexcept { return pool_; }
 
