@@ -57,8 +57,8 @@ private:
 /// Not thread-safe. A read costs one comparison and the copy.
 class byte_reader {
 public:
-    /// Reads from `bytes`, which stay where they are for as long as the reader, and the views it gave, are
-    /// used.
+    /// Reads from `bytes`: a payload from its start, or any part of one where it lies. They stay where they
+    /// are for as long as the reader, and the views it gave, are used.
     explicit byte_reader(std::span<const std::byte> bytes) noexcept
         : next_(bytes.data())
         , end_(bytes.data() + bytes.size()) {}
@@ -217,7 +217,8 @@ public:
     /// Whether more was to be written than the extent holds.
     [[nodiscard]] bool overflowed() const noexcept { return overflowed_; }
 
-    /// Whether what was written moved to the extent.
+    /// Whether what was written moved to the extent: so it is if size() exceeds the inline area, but not the
+    /// extent.
     [[nodiscard]] bool in_extent() const noexcept {
         return begin_ != nullptr && begin_ == extent_.data() && !extent_.empty();
     }

@@ -44,7 +44,7 @@ void note_stack() {
 /// would have internal linkage.)
 class noting_type_info final : public std::type_info {
 public:
-    noting_type_info()
+    noting_type_info() noexcept
         : std::type_info("N8forkflow5nodes11throw_pointE") {}
 
 private:

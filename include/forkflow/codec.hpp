@@ -2,13 +2,19 @@
 // How messages become bytes for another process, and values again: the customisation point codec<T>.
 //
 // What has a codec without further ado, nested in any way:
-//   - trivially copyable types, as their bytes (no pointers, no references, no views);
+//   - trivially copyable types, as their bytes, padding included (no pointers, no references, no views);
 //   - std::string and the other basic_strings, std::vector, std::deque, std::list, std::array;
 //   - std::set, std::map, their multi and unordered forms;
 //   - std::pair, std::tuple, std::optional, std::variant, std::expected, std::filesystem::path, std::chrono;
 //   - std::unique_ptr and std::shared_ptr, as the value that they point to or as null. Two shared pointers to
 //     one value arrive as pointers to two; classes with virtual functions are not sent this way, as only
 //     a part of the object would arrive, unless they are final.
+// A trivially copyable class is taken as it is: nobody looks for pointers among its members, and nobody
+// checks that a bool or an enumeration inside it has one of its values. Where that matters, give it a codec.
+//
+// A body may take std::string_view or std::span<const T> for a std::string or std::vector<T>, and then reads
+// its request in place: see decode_as() in forkflow/detail/codec_views.hpp.
+//
 // Any other type joins by a specialisation:
 //
 //     template <> struct forkflow::codec<document> {

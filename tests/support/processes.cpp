@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "support/processes.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+
+namespace forkflow_test {
+namespace {
+
+/// The process behind /proc/<pid>; pid 0 if it is gone.
+process read_process(const std::string& pid) {
+    std::ifstream file("/proc/" + pid + "/stat");
+    std::string line;
+    std::getline(file, line);
+    const std::size_t open = line.find('(');
+    const std::size_t close = line.rfind(')'); // names may hold anything
+    if (open == std::string::npos || close == std::string::npos) {
+        return {};
+    }
+    process found{.pid = std::stoi(pid), .name = line.substr(open + 1, close - open - 1)};
+    std::istringstream rest(line.substr(close + 1));
+    rest >> found.state >> found.parent;
+    return found;
+}
+
+} // namespace
+
+std::vector<process> all_processes() {
+    std::vector<process> all;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const std::string name = entry.path().filename();
+        if (std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) {
+            if (process found = read_process(name); found.pid != 0) {
+                all.push_back(std::move(found));
+            }
+        }
+    }
+    return all;
+}
+
+std::vector<process> children_of(::pid_t parent) {
+    std::vector<process> all = all_processes();
+    std::erase_if(all, [&](const process& one) { return one.parent != parent; });
+    return all;
+}
+
+std::vector<process> descendants_of(::pid_t ancestor) {
+    const std::vector<process> all = all_processes();
+    std::vector<process> found;
+    std::vector<::pid_t> parents{ancestor};
+    while (!parents.empty()) {
+        const ::pid_t parent = parents.back();
+        parents.pop_back();
+        for (const process& one : all) {
+            if (one.parent == parent) {
+                found.push_back(one);
+                parents.push_back(one.pid);
+            }
+        }
+    }
+    return found;
+}
+
+std::vector<::pid_t> fork_servers_of(::pid_t parent) {
+    std::vector<::pid_t> servers;
+    for (const process& child : children_of(parent)) {
+        if (child.name == "forkflow-server") {
+            servers.push_back(child.pid);
+        }
+    }
+    return servers;
+}
+
+std::vector<::pid_t> workers_of(::pid_t parent) {
+    std::vector<::pid_t> workers;
+    for (const ::pid_t server : fork_servers_of(parent)) {
+        for (const process& child : children_of(server)) {
+            workers.push_back(child.pid);
+        }
+    }
+    return workers;
+}
+
+long resident_kib() {
+    std::ifstream file("/proc/self/status");
+    for (std::string word; file >> word;) {
+        if (word == "VmRSS:") {
+            long kib = 0;
+            file >> kib;
+            return kib;
+        }
+    }
+    return 0;
+}
+
+} // namespace forkflow_test

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// What /proc tells about processes: who lives, whose child, under which name.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace forkflow_test {
+
+struct process {
+    ::pid_t pid = 0;
+    ::pid_t parent = 0;
+    char state = '?'; ///< as in /proc: R, S, T, Z, …
+    std::string name{};
+};
+
+/// All processes that can be seen, zombies included.
+std::vector<process> all_processes();
+std::vector<process> children_of(::pid_t parent);
+/// Children, their children, and so on.
+std::vector<process> descendants_of(::pid_t ancestor);
+
+/// The fork servers among the children of `parent`.
+std::vector<::pid_t> fork_servers_of(::pid_t parent);
+/// The workers of all fork servers of `parent`.
+std::vector<::pid_t> workers_of(::pid_t parent);
+
+/// Resident memory of this process, in KiB.
+long resident_kib();
+
+/// Waits until `done` is true, and looks again every millisecond. False: `limit` has passed.
+template <class Condition>
+bool comes_true_within(std::chrono::milliseconds limit, Condition done) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() >= end) {
+            return done();
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+}
+
+} // namespace forkflow_test
