@@ -56,7 +56,7 @@ protected:
         , priority_(priority)
         , hold_(owner)
         , predecessors_(*this)
-        , successors_([this] { delivered(); }, [this] { schedule_.request(); })
+        , successors_([this] { delivered(); }, [this] { wake(); })
         , schedule_(
               owner, priority, [this] { pump(); }, [this] { abandon(); })
         , stream_(std::forward<MakeStream>(make_stream)([this] { on_progress(); })) {
@@ -68,6 +68,7 @@ protected:
         complete_.store(false);
         stream_.stop();
         abandon();
+        hold_.clear(); // what was with a worker never comes back
         if (schedule_.due()) {
             schedule_.wait();
         }
@@ -82,24 +83,13 @@ protected:
 
     /// Waits for room until `deadline`; false: there was none.
     bool put_until(const Input& message, std::chrono::steady_clock::time_point deadline) {
-        held one(hold_);
-        std::unique_lock lock(arriving_);
-        for (;;) {
-            if (const auto number = reserve(message)) {
-                lock.unlock();
-                one.keep();
-                stream_.fill(*number, message);
-                return true;
-            }
-            ++waiters_;
-            const std::uint64_t seen = room_signals_;
-            lock.unlock();
-            schedule_.request(); // the pump registers for room
-            lock.lock();
-            if (!room_.wait_until(lock, deadline, [&] { return room_signals_ != seen; })) {
+        while (!try_put_in_ring(message)) {
+            if (std::chrono::steady_clock::now() >= deadline) {
                 return false;
             }
+            wait_for_room(deadline);
         }
+        return true;
     }
 
 private:
@@ -150,6 +140,50 @@ private:
         }
     }
 
+    /// As a rejecting node does, whatever the policy.
+    bool try_put_in_ring(const Input& message) {
+        held one(hold_);
+        std::unique_lock lock(arriving_);
+        const auto number = reserve(message);
+        if (!number) {
+            return false;
+        }
+        lock.unlock();
+        one.keep();
+        stream_.fill(*number, message);
+        return true;
+    }
+
+    void wait_for_room(std::chrono::steady_clock::time_point deadline) {
+        std::unique_lock lock(arriving_);
+        ++waiters_;
+        const std::uint64_t seen = room_signals_;
+        const bool last_in_line = !queue_.empty() || pulling_;
+        lock.unlock();
+        if (last_in_line) {
+            schedule_.request(); // the pump lets in who is first, and then signals
+        } else if (!stream_.arm_for_room()) {
+            return; // there is room
+        }
+        lock.lock();
+        room_.wait_until(lock, deadline, [&] { return room_signals_ != seen; });
+    }
+
+    /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
+    bool signal_room() {
+        const std::scoped_lock lock(arriving_);
+        if (waiters_ == 0 || !queue_.empty() || pulling_) {
+            return false;
+        }
+        if (!stream_.has_room(1)) {
+            return true;
+        }
+        waiters_ = 0;
+        ++room_signals_;
+        room_.notify_all();
+        return false;
+    }
+
     /// A number for a message that arrives now, if nothing waits in front of it and there is room, also for
     /// the message that the pump may be fetching. With arriving_ held.
     auto reserve(const Input& message) -> decltype(std::declval<Stream&>().try_reserve(message)) {
@@ -173,6 +207,7 @@ private:
     // pump
 
     void pump() {
+        hold_.resume();
         try {
             while (complete_.load()) {
                 const bool emitted = emit();
@@ -213,13 +248,21 @@ private:
 
     auto take() {
         const std::scoped_lock lock(stream_.collecting());
-        drop_stale();
-        return stream_.try_take();
+        hold_.remove(drop_stale());
+        // While a stale outcome is awaited, the next one is not ours to emit.
+        return stale_ > 0 ? decltype(stream_.try_take()){} : stream_.try_take();
     }
 
     /// From any thread: the last successor has taken the outcome.
     void delivered() {
+        hold_.resume();
         hold_.remove();
+        schedule_.request();
+    }
+
+    /// From any thread: a successor wants to be pushed to again.
+    void wake() {
+        hold_.resume();
         schedule_.request();
     }
 
@@ -230,12 +273,7 @@ private:
         while (admit_from_queue() || admit_from_predecessor()) {
             moved = true;
         }
-        const std::scoped_lock lock(arriving_);
-        if (waiters_ > 0 && queue_.empty() && stream_.has_room(1)) {
-            waiters_ = 0;
-            ++room_signals_;
-            room_.notify_all();
-        }
+        signal_room();
         return moved;
     }
 
@@ -244,14 +282,15 @@ private:
         if (queue_.empty()) {
             return false;
         }
-        const auto number = stream_.try_reserve(queue_.front());
+        const Input& first = queue_.front(); // stays where it is: only the pump takes from the queue
+        const auto number = stream_.try_reserve(first);
         if (!number) {
             return false;
         }
-        const Input message = std::move(queue_.front());
-        queue_.pop_front();
         lock.unlock();
-        stream_.fill(*number, message);
+        stream_.fill(*number, first);
+        lock.lock();
+        queue_.pop_front();
         return true;
     }
 
@@ -294,7 +333,13 @@ private:
 
     /// Registers for everything that may happen next. False: something happened already.
     bool rest() {
-        if (!successors_.busy()) {
+        if (successors_.busy()) {
+            hold_.suspend();
+            if (!successors_.busy()) { // delivered, perhaps before the line above
+                hold_.resume();
+                return false;
+            }
+        } else {
             const std::scoped_lock lock(stream_.collecting());
             if (!stream_.rest()) {
                 return false;
@@ -315,42 +360,61 @@ private:
         if (!complete_.load()) {
             return;
         }
+        std::size_t dropped = 0;
+        bool live = false;
         {
             const std::scoped_lock lock(stream_.collecting());
-            do {
-                drop_stale();
-            } while (stale_ > 0 && !stream_.rest());
+            dropped = drop_stale_and_rest();
+            live = hold_.count() > stale_ + dropped;
+        }
+        while (signal_room() && !stream_.arm_for_room()) {
         }
         // An idle graph may be destroyed at any moment; held, it waits for the task.
-        if (hold_.try_add()) {
+        if ((live || !predecessors_.empty()) && hold_.try_add()) {
             schedule_.request();
             hold_.remove();
         }
+        hold_.remove(dropped);
     }
 
-    /// Drops outcomes of messages that were abandoned. With collecting held.
-    void drop_stale() {
+    /// Drops outcomes of messages that were abandoned. With collecting held. Returns how many: the caller
+    /// removes their hold.
+    [[nodiscard]] std::size_t drop_stale() {
+        std::size_t dropped = 0;
         while (stale_ > 0 && stream_.try_drop()) {
             --stale_;
+            ++dropped;
         }
+        return dropped;
+    }
+
+    /// The same, and registers for the next outcome, be it stale or not. With collecting held.
+    [[nodiscard]] std::size_t drop_stale_and_rest() {
+        std::size_t dropped = drop_stale();
+        while (!stream_.rest() && stale_ > 0) {
+            dropped += drop_stale();
+        }
+        return dropped;
     }
 
     // ------------------------------------------------------------------------------------------------ cancel
     // and reset
 
-    /// Gives up everything that is inside: what waits is dropped, what is in workers is dropped when it comes
-    /// back. No pump runs meanwhile, except the one that calls this because of an exception.
+    /// Gives up everything that is inside: what waits is dropped, what is with workers is dropped when it
+    /// comes back. No pump runs meanwhile, except the one that calls this because of an exception.
     void abandon() {
         std::size_t dropped = successors_.drop() ? 1 : 0;
         {
             const std::scoped_lock lock(arriving_, stream_.collecting());
-            const std::size_t in_flight = stream_.in_flight();
-            dropped += in_flight - stale_ + queue_.size();
-            stale_ = in_flight;
+            dropped += queue_.size();
             queue_.clear();
+            stream_.withdraw();
+            stale_ = stream_.in_flight();
+            dropped += drop_stale_and_rest();
         }
+        hold_.resume();
         hold_.remove(dropped);
-        stream_.ring();
+        signal_room();
     }
 
     void reset_node(tbb::flow::reset_flags flags) override {

@@ -4,6 +4,7 @@
 
 #include <forkflow/graph/protocol.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <mutex>
 
@@ -25,7 +26,7 @@ public:
     }
     void remove(sender& from) {
         const std::scoped_lock lock(mutex_);
-        std::erase(waiting_, &from);
+        take_off(from);
     }
     [[nodiscard]] bool empty() const {
         const std::scoped_lock lock(mutex_);
@@ -34,20 +35,19 @@ public:
 
     /// Gets one message from whoever has one. Edges to those that have none are turned back.
     [[nodiscard]] bool try_get(Input& message) {
-        while (sender* const from = take_first()) {
+        while (sender* const from = next()) {
             if (from->try_get(message)) {
-                add(*from);
                 return true;
             }
-            let_push(*from, owner_);
+            turn_back(*from);
         }
         return false;
     }
 
     /// Turns all edges back.
     void turn_back() {
-        while (sender* const from = take_first()) {
-            let_push(*from, owner_);
+        while (sender* const from = next()) {
+            turn_back(*from);
         }
     }
     /// Forgets all edges.
@@ -57,14 +57,36 @@ public:
     }
 
 private:
-    sender* take_first() {
+    /// Whose turn it is. It stays on the list while it is asked, so that it can be removed meanwhile.
+    sender* next() {
         const std::scoped_lock lock(mutex_);
         if (waiting_.empty()) {
             return nullptr;
         }
         sender* const first = waiting_.front();
         waiting_.pop_front();
+        waiting_.push_back(first);
         return first;
+    }
+
+    /// Takes one edge from this sender off the list, with the lock held; false: there is none.
+    bool take_off(sender& from) {
+        const auto found = std::find(waiting_.begin(), waiting_.end(), &from);
+        if (found == waiting_.end()) {
+            return false;
+        }
+        waiting_.erase(found);
+        return true;
+    }
+
+    void turn_back(sender& from) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (!take_off(from)) {
+                return;
+            }
+        }
+        let_push(from, owner_);
     }
 
     tbb::flow::receiver<Input>& owner_;

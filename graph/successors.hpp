@@ -40,6 +40,7 @@ public:
     void remove(receiver& to) {
         std::shared_ptr<edge> removed;
         bool last = false;
+        bool pulling = false;
         {
             const std::scoped_lock lock(mutex_);
             for (auto at = edges_.begin(); at != edges_.end(); ++at) {
@@ -48,11 +49,12 @@ public:
                     edges_.erase(at);
                     retired_.push_back(removed); // its receiver may be asking it at this moment
                     last = settle(*removed);
+                    pulling = removed->pulling;
                     break;
                 }
             }
         }
-        if (removed && removed->pulling) {
+        if (pulling) {
             forget(to, *removed);
         }
         if (last) {
@@ -71,6 +73,7 @@ public:
     [[nodiscard]] bool offer(const Output& outcome) {
         {
             const std::scoped_lock lock(mutex_);
+            offered_.reset();
             owed_ = edges_.size();
             for (const auto& to : edges_) {
                 to->owed = true;
@@ -174,7 +177,7 @@ private:
     void start_pulling(edge& to, const Output& outcome) {
         const std::scoped_lock lock(mutex_);
         to.pulling = true;
-        if (!offered_) {
+        if (to.owed && !offered_) { // not owed: it was removed meanwhile
             offered_.emplace(outcome);
         }
     }

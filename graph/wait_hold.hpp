@@ -6,43 +6,97 @@
 
 #include <atomic>
 #include <cstddef>
+#include <mutex>
 
 namespace forkflow::graph {
 
 /// Counts the messages that a node has accepted and not yet handed on. While there is one, it holds one wait
-/// of the graph; so the graph's own counter is touched only when the node turns busy or idle. Thread-safe.
+/// of the graph, unless it is suspended; so the graph's own counter is touched only when the node turns busy
+/// or idle.
+///
+/// Thread-safe. Steps between 0 and 1 are made under a lock, and the graph is held before the count shows it;
+/// all others are one atomic step.
 class wait_hold {
 public:
     explicit wait_hold(tbb::flow::graph& held)
         : graph_(held) {}
-    ~wait_hold() { remove(count()); }
+    ~wait_hold() { clear(); }
     wait_hold(const wait_hold&) = delete;
     wait_hold& operator=(const wait_hold&) = delete;
 
     /// To be called before the message can be seen by anybody who might remove it.
     void add() {
-        if (messages_.fetch_add(1, std::memory_order_seq_cst) == 0) {
-            graph_.reserve_wait();
+        if (add_if_any()) {
+            return;
+        }
+        const std::scoped_lock lock(turning_);
+        if (!add_if_any()) {
+            if (!suspended_.load()) {
+                graph_.reserve_wait();
+            }
+            messages_.store(1);
         }
     }
-    /// Adds one if there is one already: for those who are no task of the graph, and must not touch it once
-    /// it is idle.
-    [[nodiscard]] bool try_add() noexcept {
-        std::size_t seen = count();
-        while (seen > 0 && !messages_.compare_exchange_weak(seen, seen + 1, std::memory_order_seq_cst)) {
-        }
-        return seen > 0;
-    }
+
+    /// Adds one if the graph is held already: for those who are no task of the graph, and must not touch it
+    /// once it is idle.
+    [[nodiscard]] bool try_add() noexcept { return !suspended_.load() && add_if_any(); }
+
     void remove(std::size_t messages = 1) {
-        if (messages > 0 && messages_.fetch_sub(messages, std::memory_order_seq_cst) == messages) {
+        if (messages == 0 || remove_if_more_than(messages)) {
+            return;
+        }
+        const std::scoped_lock lock(turning_);
+        std::size_t seen = count();
+        while (!messages_.compare_exchange_weak(seen, seen > messages ? seen - messages : 0)) {
+        }
+        if (seen > 0 && seen <= messages && !suspended_.load()) {
             graph_.release_wait();
         }
     }
-    [[nodiscard]] std::size_t count() const noexcept { return messages_.load(std::memory_order_seq_cst); }
+
+    /// Removes all.
+    void clear() { remove(count()); }
+
+    /// Lets the graph come to rest although there are messages: they wait for a successor, as in any buffer.
+    void suspend() {
+        const std::scoped_lock lock(turning_);
+        if (!suspended_.exchange(true) && count() > 0) {
+            graph_.release_wait();
+        }
+    }
+    /// To be called by a task of the graph.
+    void resume() {
+        if (!suspended_.load()) {
+            return;
+        }
+        const std::scoped_lock lock(turning_);
+        if (suspended_.load() && count() > 0) {
+            graph_.reserve_wait();
+        }
+        suspended_.store(false);
+    }
+
+    [[nodiscard]] std::size_t count() const noexcept { return messages_.load(); }
 
 private:
+    bool add_if_any() noexcept {
+        std::size_t seen = count();
+        while (seen > 0 && !messages_.compare_exchange_weak(seen, seen + 1)) {
+        }
+        return seen > 0;
+    }
+    bool remove_if_more_than(std::size_t messages) noexcept {
+        std::size_t seen = count();
+        while (seen > messages && !messages_.compare_exchange_weak(seen, seen - messages)) {
+        }
+        return seen > messages;
+    }
+
     tbb::flow::graph& graph_;
+    std::mutex turning_;
     std::atomic<std::size_t> messages_{0};
+    std::atomic<bool> suspended_{false}; ///< changes under turning_
 };
 
 } // namespace forkflow::graph

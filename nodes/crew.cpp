@@ -6,6 +6,7 @@
 #include <forkflow/nodes/worker_process.hpp>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <utility>
@@ -50,9 +51,17 @@ pool::crew::crew(pool& owner, std::function<void()> on_progress)
     : host((owner.options_.testing.host ? owner.options_.testing.host
                                         : processes(owner.shared_, owner.options_.keep_descriptors))(
           [&owner](std::uint32_t seat, std::uint32_t incarnation) {
+              const int parent = ::getppid();
               worker self(owner.shared_, owner.options_, owner.body_, owner.options_.testing.hook,
                           {.seat = seat, .incarnation = incarnation});
-              return self.run() == worker::end::init_failed ? 1 : 0;
+              if (!self.initialise()) {
+                  return 1;
+              }
+              if (!owner.options_.testing.host) {
+                  die_with(parent); // again: worker_init may have changed credentials, which undoes it
+              }
+              self.run();
+              return 0;
           }))
     , tending(owner.shared_, owner.options_, owner.requests_, owner.window_, owner.failures_, *host)
     , owner_(owner)
@@ -69,6 +78,13 @@ pool::crew::crew(pool& owner, std::function<void()> on_progress)
 }
 
 pool::crew::~crew() {
+    stop();
+}
+
+void pool::crew::stop() noexcept {
+    if (leaving_.load()) {
+        return;
+    }
     tending.stop();
     owner_.shared_.parent().stopping.store(1, std::memory_order_seq_cst);
     for (std::uint32_t seat = 0; seat < owner_.shared_.workers(); ++seat) {

@@ -10,12 +10,15 @@
 
 namespace forkflow::nodes {
 
-/// Started by its constructor, ended by its destructor.
+/// Started by its constructor, ended by `stop` or its destructor.
 struct pool::crew {
     crew(pool& owner, std::function<void()> on_progress);
     ~crew();
     crew(const crew&) = delete;
     crew& operator=(const crew&) = delete;
+
+    /// Kills and reaps all workers and ends both threads. Once done, it stays done.
+    void stop() noexcept;
 
     std::unique_ptr<worker_host> host;
     supervisor tending;

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/sequence.hpp>
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,9 +25,10 @@ public:
         outcome.sequence = number;
         places_[number & (places_.size() - 1)] = std::make_unique<failure>(std::move(outcome));
     }
-    [[nodiscard]] failure take(sequence number) {
+    /// Nothing, if no failure was put there: then a worker has written a state word that it may not write.
+    [[nodiscard]] std::optional<failure> take(sequence number) {
         const std::unique_ptr<failure> outcome = std::move(places_[number & (places_.size() - 1)]);
-        return std::move(*outcome);
+        return outcome ? std::optional(std::move(*outcome)) : std::nullopt;
     }
 
 private:

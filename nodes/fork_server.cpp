@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -33,17 +34,23 @@ public:
         // Readable once the parent is gone, even if another child of it still holds the other end of the
         // socket. Without pidfds (before Linux 5.3) the socket's end of file must do.
         parent_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, setup.parent_pid, 0U)));
+        open_ = ::getppid() == setup.parent_pid; // else it died before the line above
     }
 
     void serve() {
         while (open_) {
             pollfd watched[3] = {
-                {setup_.socket, POLLIN, 0}, {children_.get(), POLLIN, 0}, {parent_.get(), POLLIN, 0}};
+                {setup_.socket, static_cast<short>(untold_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
+                {children_.get(), POLLIN, 0},
+                {parent_.get(), POLLIN, 0}};
             uninterrupted([&] { return ::poll(watched, 3, -1); });
             if (watched[1].revents != 0) {
                 reap();
             }
-            if (watched[0].revents != 0) {
+            if ((watched[0].revents & POLLOUT) != 0) {
+                tell_untold();
+            }
+            if ((watched[0].revents & ~POLLOUT) != 0) {
                 take_request();
             }
             open_ = open_ && watched[2].revents == 0;
@@ -145,9 +152,23 @@ private:
         return true;
     }
 
+    /// Never waits: the parent may itself be waiting to be heard.
     void tell(const host_event& event) {
-        // If the parent is gone nobody needs to know.
-        uninterrupted([&] { return ::send(setup_.socket, &event, sizeof event, MSG_NOSIGNAL); });
+        untold_.push_back(event);
+        tell_untold();
+    }
+
+    void tell_untold() {
+        while (!untold_.empty()) {
+            const ssize_t sent = uninterrupted([this] {
+                return ::send(setup_.socket, &untold_.front(), sizeof(host_event),
+                              MSG_NOSIGNAL | MSG_DONTWAIT);
+            });
+            if (sent == -1 && errno == EAGAIN) {
+                return;
+            }
+            untold_.pop_front(); // if the parent is gone nobody needs to know
+        }
     }
 
     const fork_server_setup& setup_;
@@ -155,6 +176,7 @@ private:
     descriptor children_;
     descriptor parent_;
     std::map<pid_t, seat_of> workers_;
+    std::deque<host_event> untold_; ///< events for which the socket had no room yet
     bool open_ = true;
 };
 

@@ -31,7 +31,18 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
 pool::~pool() = default;
 
 void pool::stop() noexcept {
-    crew_.reset();
+    crew_->stop();
+}
+
+void pool::withdraw() {
+    requests_.fail_waiting({.kind = failure_kind::pool_failed, .what = "the message was withdrawn"});
+}
+
+failure pool::corrupted(const waiting_outcome& outcome) {
+    return {.kind = failure_kind::not_decodable,
+            .sequence = outcome.number,
+            .attempts = outcome.attempts,
+            .what = "a worker has changed the state of this message"};
 }
 
 void pool::commit_request(sequence number, const byte_writer& written) {
@@ -46,7 +57,7 @@ void pool::commit_request(sequence number, const byte_writer& written) {
 failure pool::take_failure(const waiting_outcome& outcome) {
     failure taken;
     if (outcome.state == message_state::failed) {
-        taken = failures_.take(outcome.number);
+        taken = failures_.take(outcome.number).value_or(corrupted(outcome));
     } else {
         try {
             if (!outcome.sound) {

@@ -59,12 +59,17 @@ public:
                (outcome.state == message_state::published &&
                 (!outcome.sound || outcome.kind == result_kind::failure));
     }
+    /// What becomes of a message whose state word somebody has changed who may not.
+    [[nodiscard]] static failure corrupted(const waiting_outcome& outcome);
     /// How an outcome is counted.
     enum class fate { result, failure, marker, dropped };
     void release(fate counted_as);
     /// To be called before the collector rests: lets workers go on, and arms. False: there is another
     /// outcome.
     [[nodiscard]] bool rest() { return window_.arm(); }
+
+    /// Lets every message that no worker has claimed come out as a failure. Thread-safe.
+    void withdraw();
 
     /// Messages that have a number and are not released. Exact for who holds collecting and is the only
     /// producer.

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,13 +70,22 @@ void process_host::fork_server(const worker_main& main, const std::vector<int>& 
                          .keep = keep,
                          .main = main});
     }
+    // Nobody can have reaped it yet but an application that reaps all children, at this very moment.
+    server_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, server_pid_, 0U)));
 }
 
 process_host::~process_host() {
-    socket_.reset();
-    // Fails with ECHILD if the application reaps all children itself or ignores SIGCHLD; then it is reaped
-    // already.
-    uninterrupted([this] { return ::waitpid(server_pid_, nullptr, 0); });
+    close();
+    // It leaves as soon as it has reaped its workers, unless somebody has stopped it.
+    constexpr int patience_ms = 5'000;
+    pollfd watched{server_.get(), POLLIN, 0};
+    if (uninterrupted([&] { return ::poll(&watched, 1, patience_ms); }) == 0) {
+        ::syscall(SYS_pidfd_send_signal, server_.get(), SIGKILL, nullptr, 0U);
+    }
+    // By pidfd, as the number may be another process's by now: an application that reaps all children, or
+    // ignores SIGCHLD, has reaped it already, and this fails.
+    siginfo_t ended{};
+    uninterrupted([&] { return ::waitid(P_PIDFD, static_cast<id_t>(server_.get()), &ended, WEXITED); });
     wait_for_last_worker();
 }
 
@@ -91,6 +101,7 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
     uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); });
 }
 
+// The end of file for whoever holds the other end.
 void process_host::close() {
     ::shutdown(socket_.get(), SHUT_WR);
 }
@@ -100,20 +111,24 @@ void process_host::interrupt() {
 }
 
 host_event process_host::next_event(std::int64_t patience_ns) {
-    pollfd watched[2] = {{socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}};
+    pollfd watched[3] = {
+        {socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}, {server_.get(), POLLIN, 0}};
     const timespec patience{.tv_sec = static_cast<time_t>(patience_ns / 1'000'000'000),
                             .tv_nsec = static_cast<long>(patience_ns % 1'000'000'000)};
-    uninterrupted([&] { return ::ppoll(watched, 2, patience_ns < 0 ? nullptr : &patience, nullptr); });
+    uninterrupted([&] { return ::ppoll(watched, 3, patience_ns < 0 ? nullptr : &patience, nullptr); });
     eventfd_t interrupts = 0;
     ::eventfd_read(interrupt_.get(), &interrupts);
-    if (watched[0].revents == 0) {
+    if (watched[0].revents == 0 && watched[2].revents == 0) {
         return {.what = host_event::kind::quiet};
     }
     host_event event;
-    const ssize_t got = uninterrupted([&] { return ::recv(socket_.get(), &event, sizeof event, 0); });
+    const ssize_t got =
+        uninterrupted([&] { return ::recv(socket_.get(), &event, sizeof event, MSG_DONTWAIT); });
     if (got == sizeof event) {
         return event;
     }
+    // End of file; or nothing, and the fork server is dead, although some other child of ours holds its end
+    // of the pair.
     wait_for_last_worker();
     return {.what = host_event::kind::closed};
 }

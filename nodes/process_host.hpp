@@ -37,6 +37,7 @@ private:
     descriptor interrupt_; ///< an eventfd
     descriptor lifeline_;  ///< reaches its end once the fork server and all workers are gone
     int server_pid_ = -1;
+    descriptor server_; ///< a pidfd: readable once the fork server is dead
 };
 
 } // namespace forkflow::nodes

@@ -73,25 +73,48 @@ void request_ring::commit_request(sequence number, std::size_t length_bytes) {
         shared_.ring_parent();
         return;
     }
-    shared_.ring_one_idle();
+    if (shared_.ring_one_idle()) {
+        wake_workers(number + 1);
+    }
+}
+
+void request_ring::wake_workers(sequence number) const {
+    // A worker stops looking at the first number that is not committed. What was committed behind it out of
+    // turn was then seen by nobody, and its rings were spent.
+    for (; before(number, next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number != number || (word.state == message_state::ready && !shared_.ring_one_idle())) {
+            return;
+        }
+    }
 }
 
 void request_ring::commit_marker(sequence number) {
-    const state_word word{.number = number, .state = message_state::marker};
-    shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
-    window_.notify(number);
+    finish(number, message_state::marker);
 }
 
 void request_ring::commit_failure(sequence number, failure outcome) {
     failures_.put(number, std::move(outcome));
-    const state_word word{.number = number, .state = message_state::failed};
-    shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    finish(number, message_state::failed);
+}
+
+void request_ring::finish(sequence number, message_state state) {
+    const state_word word{.number = number, .state = state};
+    shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (D3), (D4)
     window_.notify(number);
+    if (shared_.count_down_room()) {
+        shared_.ring_parent();
+    }
+    wake_workers(number + 1);
 }
 
 bool request_ring::arm_for_room() {
-    const auto half = static_cast<std::int32_t>((shared_.requests() + 1) / 2);
-    shared_.bell().room_countdown.store(half, std::memory_order_seq_cst); // (D4): say so, then look again
+    // As late as possible, so that rings are few, but before the workers that are running run out of
+    // requests.
+    const auto requests = static_cast<std::int32_t>(shared_.requests());
+    const auto spare = std::max((requests - static_cast<std::int32_t>(shared_.workers())) / 2, 1);
+    shared_.bell().room_countdown.store(spare, std::memory_order_seq_cst); // (D4): say so, then look again
+
     if (has_room()) {
         shared_.bell().room_countdown.store(0, std::memory_order_relaxed);
         return false;
@@ -105,11 +128,15 @@ void request_ring::fail_all(const failure& reason) {
     }
     reason_ = reason;
     broken_.store(&*reason_, std::memory_order_seq_cst);
+    fail_waiting(*reason_);
+    shared_.ring_parent();
+}
+
+void request_ring::fail_waiting(const failure& reason) {
     const sequence end = next_.load(std::memory_order_seq_cst);
     for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
-        fail_if_ready(number, *reason_);
+        fail_if_ready(number, reason);
     }
-    shared_.ring_parent();
 }
 
 void request_ring::fail_if_ready(sequence number, const failure& reason) {

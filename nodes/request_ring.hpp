@@ -36,12 +36,13 @@ public:
     void commit_marker(sequence number);
     void commit_failure(sequence number, failure outcome);
 
-    /// Registers that the parent wants to be rung once room has appeared (half of the requests, so that rings
+    /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings
     /// are few). Returns false, registering nothing, if there is room now.
     [[nodiscard]] bool arm_for_room();
 
-    /// Lets every message that nobody has claimed, and every later one, fail with `reason`. The first reason
-    /// stays.
+    /// Lets every message that no worker has claimed fail with `reason`.
+    void fail_waiting(const failure& reason);
+    /// Lets these, and every later one, fail with `reason`. The first reason stays. For one thread.
     void fail_all(const failure& reason);
 
     /// The number that the next message will get.
@@ -57,6 +58,8 @@ public:
 
 private:
     [[nodiscard]] bool room_for(message_kind kind, std::size_t more) const noexcept;
+    void wake_workers(sequence number) const;
+    void finish(sequence number, message_state state);
     void fail_if_ready(sequence number, const failure& reason);
 
     const rings& shared_;

@@ -67,14 +67,22 @@ void rings::ring_parent() const noexcept {
     futex_wake(bell().rings, 1);
 }
 
-void rings::ring_one_idle() const noexcept {
-    for_each_seat(idle_seats(), workers_, [this](std::uint32_t seat) {
-        if (!erase(idle_seats(), seat)) {
-            return true;
+bool rings::ring_one_idle() const noexcept {
+    bool rang = false;
+    for_each_seat(idle_seats(), workers_, [&](std::uint32_t seat) {
+        if (erase(idle_seats(), seat)) {
+            ring_seat(seat);
+            rang = true;
         }
-        ring_seat(seat);
-        return false;
+        return !rang;
     });
+    return rang;
+}
+
+bool rings::count_down_room() const noexcept {
+    std::atomic<std::int32_t>& countdown = bell().room_countdown;
+    return countdown.load(std::memory_order_seq_cst) > 0 &&
+           countdown.fetch_sub(1, std::memory_order_seq_cst) == 1;
 }
 
 } // namespace forkflow::nodes

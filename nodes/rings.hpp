@@ -64,8 +64,11 @@ public:
     void ring_seat(std::uint32_t index) const noexcept;
     /// Rings the parent.
     void ring_parent() const noexcept;
-    /// Rings one worker that sleeps for want of work, if there is one: the waker's half of (D1).
-    void ring_one_idle() const noexcept;
+    /// Rings one worker that sleeps for want of work: the waker's half of (D1). False: none sleeps.
+    bool ring_one_idle() const noexcept;
+    /// Notes that one message less waits or runs: the waker's half of (D4). True if the parent is to be rung
+    /// for it.
+    [[nodiscard]] bool count_down_room() const noexcept;
 
 private:
     static constexpr std::size_t idle_offset = cache_line_bytes;

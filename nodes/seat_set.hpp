@@ -26,6 +26,9 @@ template <class Visit>
 void for_each_seat(const seat_set& set, std::size_t seats, Visit&& visit) {
     for (std::size_t word = 0; word * 64 < seats; ++word) {
         std::uint64_t members = set.words[word].load(std::memory_order_seq_cst);
+        if (seats - word * 64 < 64) { // a seat beyond the last would be a worker's scribble
+            members &= (std::uint64_t{1} << (seats - word * 64)) - 1;
+        }
         for (; members != 0; members &= members - 1) {
             if (!visit(static_cast<std::uint32_t>(word * 64) +
                        static_cast<std::uint32_t>(std::countr_zero(members)))) {

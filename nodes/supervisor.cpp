@@ -13,8 +13,9 @@ namespace {
 /// So many workers in a row may die, or not come into being, before they looked for a message; then the pool
 /// fails.
 constexpr unsigned most_barren_deaths = 5;
-/// How long to wait before a worker that could not be made is asked for again.
-constexpr std::int64_t refusal_patience_ns = 50'000'000;
+/// How long a seat stays vacant whose worker could not be made, or died at once: so that nobody forks without
+/// pause.
+constexpr std::chrono::milliseconds vacancy_time(50);
 
 std::string words_about(const host_event& death) {
     return death.signal != 0 ? std::string("the worker was killed by signal ") +
@@ -33,8 +34,8 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , failures_(failures)
     , host_(host)
     , watch_(shared, options.deadline, requests, window, host)
-    , incarnations_(shared.workers(), 0)
-    , progress_at_last_barren_(shared.first()) {}
+
+    , incarnations_(shared.workers(), 0) {}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
@@ -42,8 +43,8 @@ void supervisor::run() {
     }
     for (;;) {
         std::int64_t patience = watch_.kill_overdue(incarnations_);
-        if (!vacant_.empty()) {
-            patience = patience < 0 ? refusal_patience_ns : std::min(patience, refusal_patience_ns);
+        if (const std::int64_t due = fill_vacant_seats(); due > 0) {
+            patience = patience < 0 ? due : std::min(patience, due);
         }
         const host_event event = host_.next_event(patience);
         switch (event.what) {
@@ -51,11 +52,10 @@ void supervisor::run() {
             bury(event);
             break;
         case host_event::kind::refused:
-            vacant_.push_back(event.seat);
-            count_barren(std::string("a worker could not be made: fork: ") + std::strerror(event.error));
+            leave_vacant(event.seat,
+                         std::string("a worker could not be made: fork: ") + std::strerror(event.error));
             break;
         case host_event::kind::quiet:
-            fill_vacant_seats();
             break;
         case host_event::kind::closed:
             bury_all({.kind = failure_kind::pool_failed,
@@ -77,10 +77,36 @@ void supervisor::fill(std::uint32_t seat) {
                 incarnations_[seat]); // the request's system call orders the stores before the new worker
 }
 
-void supervisor::fill_vacant_seats() {
-    for (const std::uint32_t seat : std::exchange(vacant_, {})) {
-        fill(seat);
+std::int64_t supervisor::fill_vacant_seats() {
+    const auto now = std::chrono::steady_clock::now();
+    while (!vacant_.empty() && !stopping_.load()) {
+        if (vacant_.front().until > now) {
+            return std::chrono::nanoseconds(vacant_.front().until - now).count();
+        }
+        fill(vacant_.front().seat);
+        vacant_.pop_front();
     }
+    return 0;
+}
+
+void supervisor::leave_vacant(std::uint32_t seat, const std::string& why) {
+    shared_.seat(seat).stage.store(static_cast<std::uint32_t>(worker_stage::starting),
+                                   std::memory_order_relaxed);
+    vacant_.push_back({.seat = seat, .until = std::chrono::steady_clock::now() + vacancy_time});
+    if (++barren_deaths_ >= most_barren_deaths && !any_ready()) {
+        bury_all({.kind = failure_kind::pool_failed, .what = why});
+    }
+}
+
+bool supervisor::any_ready() {
+    for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
+        if (shared_.seat(seat).stage.load(std::memory_order_relaxed) ==
+            static_cast<std::uint32_t>(worker_stage::ready)) {
+            barren_deaths_ = 0;
+            return true;
+        }
+    }
+    return false;
 }
 
 void supervisor::bury(const host_event& death) {
@@ -97,10 +123,11 @@ void supervisor::bury(const host_event& death) {
     if (stage != worker_stage::leaving) {
         deaths_.fetch_add(1, std::memory_order_relaxed);
     }
-    const bool barren = stage == worker_stage::starting || stage == worker_stage::initialising;
-    fill(death.seat);
-    if (barren) {
-        count_barren("workers die before they come to take a message; the last: " + last_text(death));
+    if (stage == worker_stage::starting || stage == worker_stage::initialising) {
+        leave_vacant(death.seat,
+                     "workers die before they come to take a message; the last: " + last_text(death));
+    } else {
+        fill(death.seat);
     }
     pass_wakes_on();
 }
@@ -113,10 +140,10 @@ std::string supervisor::last_text(const host_event& death) const {
 }
 
 void supervisor::charge(const host_event& death, std::optional<sequence> victim) {
-    for (sequence i = 0; i < shared_.capacity(); ++i) {
-        const state_word word = state_word::unpacked(shared_.state(i).load(std::memory_order_seq_cst));
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         // The owner is reaped, so a word that it claimed is nobody's but ours.
-        if (word.state == message_state::claimed && word.seat == death.seat &&
+        if (word.number == number && word.state == message_state::claimed && word.seat == death.seat &&
             word.incarnation == death.incarnation) {
             const bool timed_out = victim == word.number;
             // Killed for the deadline of another message, which it had just finished: this one is innocent.
@@ -161,15 +188,6 @@ failure supervisor::cause_of(const host_event& death, bool timed_out) const {
     return cause;
 }
 
-void supervisor::count_barren(const std::string& what) {
-    const sequence progress = window_.next_to_emit();
-    barren_deaths_ = progress == progress_at_last_barren_ ? barren_deaths_ + 1 : 1;
-    progress_at_last_barren_ = progress;
-    if (barren_deaths_ == most_barren_deaths) {
-        bury_all({.kind = failure_kind::pool_failed, .what = what});
-    }
-}
-
 void supervisor::bury_all(const failure& reason) {
     if (stopping_.exchange(true)) {
         return;
@@ -178,9 +196,9 @@ void supervisor::bury_all(const failure& reason) {
     while (host_.next_event(-1).what != host_event::kind::closed) {
     }
     requests_.fail_all(reason);
-    for (sequence i = 0; i < shared_.capacity(); ++i) {
-        const state_word word = state_word::unpacked(shared_.state(i).load(std::memory_order_seq_cst));
-        if (word.state == message_state::claimed && word.seat != parent_seat) {
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number == number && word.state == message_state::claimed && word.seat != parent_seat) {
             failures_.put(word.number, reason);
             state_word failed = word;
             failed.state = message_state::failed;

@@ -9,6 +9,8 @@
 #include <forkflow/nodes/worker_host.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +38,10 @@ public:
 
 private:
     void fill(std::uint32_t seat);
-    void fill_vacant_seats();
+    /// Returns after how many nanoseconds the next vacant seat is due; 0: none is vacant.
+    std::int64_t fill_vacant_seats();
+    void leave_vacant(std::uint32_t seat, const std::string& why);
+    bool any_ready();
     void bury(const host_event& death);
     void bury_all(const failure& reason);
     void charge(const host_event& death, std::optional<sequence> victim);
@@ -44,7 +49,7 @@ private:
     void settle(state_word word, bool innocent, Cause cause);
     [[nodiscard]] failure cause_of(const host_event& death, bool timed_out) const;
     [[nodiscard]] std::string last_text(const host_event& death) const;
-    void count_barren(const std::string& what);
+
     void pass_wakes_on() const;
 
     const rings& shared_;
@@ -55,12 +60,17 @@ private:
     worker_host& host_;
     deadline_watch watch_;
     std::vector<std::uint32_t> incarnations_; ///< of each seat
-    std::vector<std::uint32_t> vacant_;       ///< seats whose worker could not be made
+    struct vacancy {
+        std::uint32_t seat;
+        std::chrono::steady_clock::time_point until;
+    };
+    std::deque<vacancy>
+        vacant_; ///< seats whose worker could not be made, or died before it looked for a message
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};
     std::atomic<std::uint64_t> retries_{0};
-    unsigned barren_deaths_ = 0;       ///< in a row, of workers that never came to look for a message
-    sequence progress_at_last_barren_; ///< what the collector had emitted then
+    unsigned barren_deaths_ =
+        0; ///< of workers that never came to look for a message, since one was seen that did
 };
 
 } // namespace forkflow::nodes

@@ -18,6 +18,12 @@
 namespace forkflow::nodes {
 namespace {
 
+std::int64_t monotonic_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
 /// What the C++ runtime calls the exception that is being handled.
 std::string current_exception_type() {
     const std::type_info* const type = abi::__cxa_current_exception_type();
@@ -56,28 +62,19 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , cursor_(shared.first()) {}
 
 worker::end worker::run() {
-    at(step::started);
-    if (!initialise()) {
-        return end::init_failed;
-    }
-    at(step::initialised);
     std::uint64_t handled = 0;
-    while (!stopping()) {
-        if (const std::optional<sequence> number = claim()) {
-            handle(*number);
-            if (++handled == options_.recycle_after) {
-                seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving),
-                                  std::memory_order_relaxed);
-                return end::recycled;
-            }
-        } else {
-            wait_for_work();
+    while (const std::optional<sequence> number = find_work()) {
+        handle(*number);
+        if (++handled == options_.recycle_after) {
+            seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving), std::memory_order_relaxed);
+            return end::recycled;
         }
     }
     return end::stopped;
 }
 
 bool worker::initialise() {
+    at(step::started);
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
     try {
         if (options_.worker_init) {
@@ -97,15 +94,14 @@ bool worker::initialise() {
         return false;
     }
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
-    // The oldest message in flight: what became ready again is found by the fresh worker.
-    cursor_ = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+    cursor_ = oldest();
+    at(step::initialised);
     return true;
 }
 
 std::optional<sequence> worker::claim() {
-    const sequence oldest = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
-    if (cursor_ - oldest > 2 * shared_.capacity()) { // far behind, or asleep while sequences wrapped
-        cursor_ = oldest;
+    if (cursor_ - oldest() > 2 * shared_.capacity()) { // far behind
+        cursor_ = oldest();
     }
     for (;; ++cursor_) {
         std::atomic<std::uint64_t>& state = shared_.state(cursor_);
@@ -135,18 +131,32 @@ bool worker::stopping() const {
     return shared_.parent().stopping.load(std::memory_order_seq_cst) != 0;
 }
 
-void worker::wait_for_work() {
-    seat_.bell.store(
-        0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes after it
-    insert(shared_.idle_seats(), self_.seat);
-    at(step::parking);
-    const state_word next = state_word::unpacked(shared_.state(cursor_).load(std::memory_order_seq_cst));
-    if (distance(cursor_, next.number) < 0 && !stopping()) {
-        sleep();
-        cursor_ = shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+sequence worker::oldest() const {
+    return shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+}
+
+std::optional<sequence> worker::find_work() {
+    while (!stopping()) {
+        if (const auto number = claim()) {
+            return number;
+        }
+        seat_.bell.store(
+            0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes after it
+        insert(shared_.idle_seats(), self_.seat);
+        at(step::parking);
+        cursor_ = oldest(); // (D1), and what became ready again behind the cursor
+        const std::optional<sequence> number = claim();
+        if (!number && !stopping()) {
+            sleep();
+            cursor_ = oldest();
+        }
+        erase(shared_.idle_seats(),
+              self_.seat); // if a waker was faster, its ring comes late and wakes once for nothing
+        if (number) {
+            return number;
+        }
     }
-    erase(shared_.idle_seats(),
-          self_.seat); // if a waker was faster, its ring comes late and wakes once for nothing
+    return std::nullopt;
 }
 
 void worker::sleep() {
@@ -180,7 +190,7 @@ std::optional<failure> worker::run_body(worker_call& call) {
         engine_frames = stack_depth();
     }
     forget_throw_point();
-    note_running(true);
+    restart_clock(0);
     try {
         body_(call);
         if (call.result.overflowed()) {
@@ -200,7 +210,7 @@ std::optional<failure> worker::run_body(worker_call& call) {
     } catch (...) {
         failed = failure_at(call.stage, engine_frames);
     }
-    note_running(false);
+    stop_clock();
     return failed;
 }
 
@@ -219,15 +229,12 @@ void worker::write_outcome(const byte_writer& result, const std::optional<failur
     }
 }
 
-void worker::await_admission() {
-    if (admitted_) {
-        return;
-    }
-    const auto is_admitted = [this] { // (A); acquire: the slot's previous result was taken before
-        return !before(shared_.parent().admitted.load(std::memory_order_seq_cst), claim_.number);
-    };
+bool worker::is_admitted() const { // (A), (D2); acquire: the slot's previous result was taken before
+    return !before(shared_.parent().admitted.load(std::memory_order_seq_cst), claim_.number);
+}
+
+void worker::wait_until_admitted() {
     while (!is_admitted()) {
-        note_running(false); // waiting for others is not the body's time
         seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
         seat_.bell.store(0, std::memory_order_relaxed);
         insert(shared_.blocked_seats(), self_.seat);
@@ -236,6 +243,17 @@ void worker::await_admission() {
             sleep();
         }
         erase(shared_.blocked_seats(), self_.seat);
+    }
+}
+
+void worker::await_admission() {
+    if (admitted_) {
+        return;
+    }
+    if (!is_admitted()) {
+        const std::int64_t used = stop_clock(); // waiting for others is not the body's time
+        wait_until_admitted();
+        restart_clock(used);
     }
     admitted_ = true;
     at(step::admitted);
@@ -257,21 +275,26 @@ void worker::publish() {
     std::uint64_t wanted = arm_bit | claim_.number;
     bool ring = bell.armed.load(std::memory_order_seq_cst) == wanted &&
                 bell.armed.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst);
-    if (bell.room_countdown.load(std::memory_order_seq_cst) > 0) {
-        ring |= bell.room_countdown.fetch_sub(1, std::memory_order_seq_cst) == 1;
-    }
+    ring |= shared_.count_down_room();
     if (ring) {
         shared_.ring_parent();
     }
     at(step::notified);
 }
 
-void worker::note_running(bool running) const {
-    if (options_.deadline.count() > 0) {
-        const auto now = std::chrono::steady_clock::now().time_since_epoch();
-        seat_.running_since_ns.store(
-            running ? std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() : 0,
-            std::memory_order_release); // the acquire load in supervisor::kill_overdue
+std::int64_t worker::stop_clock() {
+    const std::int64_t since = seat_.running_since_ns.load(std::memory_order_relaxed);
+    if (since == 0) {
+        return -1;
+    }
+    seat_.running_since_ns.store(0, std::memory_order_release);
+    return monotonic_ns() - since;
+}
+
+void worker::restart_clock(std::int64_t used_ns) {
+    if (options_.deadline.count() > 0 && used_ns >= 0) {
+        seat_.running_since_ns.store(monotonic_ns() - used_ns,
+                                     std::memory_order_release); // the acquire load in deadline_watch
     }
 }
 

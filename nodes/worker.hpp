@@ -20,27 +20,33 @@ public:
         std::uint32_t incarnation;
     };
     /// Why a worker left in good order.
-    enum class end { stopped, recycled, init_failed };
+    enum class end { stopped, recycled };
 
     worker(const rings& shared, const pool_options& options, const worker_body& body, const step_hook& hook,
            identity self);
 
-    /// Handles messages until the pool stops or `recycle_after` is reached. Throws worker_killed, if a hook
-    /// does, and std::logic_error if somebody else changed what only this worker may change.
+    /// Runs worker_init. False: it threw; what it threw is in the seat's last words.
+    [[nodiscard]] bool initialise();
+    /// After initialise: handles messages until the pool stops or `recycle_after` is reached. Throws
+    /// worker_killed, if a hook does, and std::logic_error if somebody else changed what only this worker may
+    /// change.
     end run();
 
 private:
-    bool initialise();
+    [[nodiscard]] std::optional<sequence> find_work();
     [[nodiscard]] std::optional<sequence> claim();
+    [[nodiscard]] sequence oldest() const;
     [[nodiscard]] bool stopping() const;
-    void wait_for_work();
     void sleep();
     void handle(sequence number);
     std::optional<failure> run_body(worker_call& call);
     void write_outcome(const byte_writer& result, const std::optional<failure>& failed);
     void await_admission();
     void publish();
-    void note_running(bool running) const;
+    [[nodiscard]] bool is_admitted() const;
+    void wait_until_admitted();
+    std::int64_t stop_clock();
+    void restart_clock(std::int64_t used_ns);
     void at(step here) const;
 
     const rings& shared_;

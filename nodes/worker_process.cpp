@@ -89,10 +89,7 @@ void become_helper_process(int socket, int lifeline, std::span<const int> keep) 
 void run_worker_process(int server_pid, std::uint32_t seat, std::uint32_t incarnation,
                         const worker_main& main) {
     ::setpgid(0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != server_pid) { // it died before the line above
-        ::_exit(1);
-    }
+    die_with(server_pid);
     ::prctl(PR_SET_NAME, ("forkflow-" + std::to_string(seat)).c_str());
     sigset_t none;
     ::sigemptyset(&none);
@@ -109,6 +106,13 @@ void run_worker_process(int server_pid, std::uint32_t seat, std::uint32_t incarn
         status = 70;
     }
     ::_exit(status);
+}
+
+void die_with(int parent_pid) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent_pid) { // it died before the line above
+        ::_exit(1);
+    }
 }
 
 void leave_last_words(const rings& shared, std::uint32_t seat) {

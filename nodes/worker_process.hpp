@@ -20,6 +20,10 @@ void become_helper_process(int socket, int lifeline, std::span<const int> keep);
 [[noreturn]] void run_worker_process(int server_pid, std::uint32_t seat, std::uint32_t incarnation,
                                      const worker_main& main);
 
+/// Lets the kernel kill this process with its parent, which is `parent_pid`; leaves at once if that is gone
+/// already.
+void die_with(int parent_pid);
+
 /// Lets fatal signals leave the stack of the crash in `seat`'s last words before they kill. To be called in
 /// the worker.
 void leave_last_words(const rings& shared, std::uint32_t seat);

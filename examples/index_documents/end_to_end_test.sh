@@ -129,6 +129,10 @@ run 0 tree --workers 8 --window 80
 grep '^committed' "$output" | cmp - expected || fail "another number of workers gives other batches"
 run 0 --search-only fermentation
 says "$output" "44 batches, 8 documents indexed, 7 failed"
+status=0
+timeout 120 "$program" tree >/dev/full 2>"$errors" || status=$?
+[[ $status == 1 ]] || fail "exit status $status instead of 1 when the output cannot be written"
+says "$errors" "cannot write to standard output"
 run 0 empty
 says "$output" "0 documents in 1 batch: 0 indexed, 0 failed"
 run 0 --search-only fermentation
@@ -144,14 +148,20 @@ echo "lost wombat" >large/b/0
 for i in {1..3000}; do ln -s "nowhere/at/all" "large/b/dangling_link_with_a_long_name_$i"; done
 echo "never wombat" >large/c/last
 mkfifo pipe
-"$program" large --workers 2 --window 4 >"$output" 2>pipe &
-pid=$!
-exec 3<pipe
-for ((wait = 0; wait < 600; ++wait)); do
-    grep -q '^committed large/a: 1 document ' "$output" && break
-    sleep 0.1
-done
-says "$output" "committed large/a: 1 document "
+
+# Starts the program and comes back when it has committed the first directory, and cannot end the second.
+start() {
+    "$program" large --workers 2 --window 4 >"$output" 2>pipe &
+    pid=$!
+    exec 3<pipe
+    for ((waited = 0; waited < 600; ++waited)); do
+        grep -q '^committed large/a: 1 document ' "$output" && break
+        sleep 0.1
+    done
+    says "$output" "committed large/a: 1 document "
+}
+
+start
 kill -INT "$pid"
 timeout 60 cat <&3 >"$errors" || fail "no end after Ctrl-C"
 exec 3<&-
@@ -167,5 +177,38 @@ says "$output" "index index_documents.sqlite: 2 batches, 1 document indexed, 0 f
 says "$output" "1. large/a/first"
 says_not "$output" "large/b/0"
 says_not "$output" "large/c"
+
+# A second Ctrl-C ends the program where it stands: here before a pipe that is full from the beginning.
+exec 4<>pipe
+dd if=/dev/zero of=/dev/fd/4 bs=4096 count=1000 oflag=nonblock 2>/dev/null && fail "the pipe is never full"
+start
+exec 4<&-
+for ((waited = 0; waited < 600; ++waited)); do
+    kill -INT "$pid" 2>/dev/null || break
+    sleep 0.1
+done
+((waited < 600)) || fail "no end after the second Ctrl-C"
+status=0
+wait "$pid" || status=$?
+pid=
+[[ $status == 130 ]] || fail "exit status $status instead of 130 after the second Ctrl-C"
+timeout 60 cat <&3 >/dev/null || fail "something of the program is left after the second Ctrl-C"
+exec 3<&-
+run 0 --search-only wombat
+says "$output" "index index_documents.sqlite: 2 batches, 1 document indexed, 0 failed"
+
+# Without its worker processes the program cannot go on: it says so, and keeps whole batches.
+start
+read -r fork_server <"/proc/$pid/task/$pid/children" || fail "no child process"
+kill -KILL "$fork_server"
+timeout 60 cat <&3 >"$errors" || fail "no end after the death of all workers"
+exec 3<&-
+status=0
+wait "$pid" || status=$?
+pid=
+[[ $status == 1 ]] || fail "exit status $status instead of 1 after the death of all workers"
+[[ $(grep -c '^index_documents: ' "$errors") == 1 ]] || fail "not one line after the death of all workers"
+run 0 --search-only wombat
+says "$output" "index index_documents.sqlite: 2 batches, 1 document indexed, 0 failed"
 
 echo "all $checks checks passed"

@@ -19,6 +19,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 
 namespace {
 
@@ -72,6 +73,8 @@ exit_status run(const std::vector<std::string_view>& arguments) {
         status = index_all(chosen, reports);
     if (status == success && chosen.search)
         status = search_index(chosen, reports);
+    if (!reports.all_written())
+        throw std::runtime_error("cannot write to standard output");
     return status;
 }
 

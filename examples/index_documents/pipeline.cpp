@@ -78,6 +78,8 @@ public:
     }
 
     void operator()(const forkflow::failure& failure) const {
+        if (failure.kind == forkflow::failure_kind::pool_failed)
+            throw std::runtime_error(failure.what); // no fault of the document: the others would fail as well
         writer_.write(failed_document{paths_.pop(), failure_name(failure), failure.what});
     }
 
@@ -121,7 +123,7 @@ run_result index_folder(const options& chosen, reporter& reports, const std::ato
             std::visit(outcome_writer(writer, paths), done);
             if (reports.wants_progress()) {
                 const auto now = index.statistics();
-                reports.progress(writer.totals(), {now.in_flight, now.window});
+                reports.progress(writer.totals(), {now.finished, now.window});
             }
             return flow::continue_msg();
         });
@@ -132,7 +134,7 @@ run_result index_folder(const options& chosen, reporter& reports, const std::ato
     graph.wait_for_all();
 
     result.totals = writer.totals();
-    result.rolled_back = database.roll_back().value_or(batch_counts{});
+    result.rolled_back = database.roll_back();
     return result;
 }
 

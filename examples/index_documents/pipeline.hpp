@@ -14,7 +14,8 @@ namespace index_documents {
 struct run_result {
     run_totals totals;
     bool interrupted = false;
-    batch_counts rolled_back; ///< of the batch that was incomplete when the run was interrupted
+    std::optional<batch_counts>
+        rolled_back; ///< of the batch that was incomplete when the run was interrupted
 };
 
 /// Indexes the folder into the database that the options name. Must be called before the program has further

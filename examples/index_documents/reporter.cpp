@@ -100,13 +100,16 @@ void reporter::summary(const run_totals& totals, std::string_view database) {
     print(stdout, text);
 }
 
-void reporter::interrupted(const run_totals& totals, const batch_counts& rolled_back,
+void reporter::interrupted(const run_totals& totals, const std::optional<batch_counts>& rolled_back,
                            std::string_view database) {
     clear_progress();
-    print(stderr,
-          "index_documents: interrupted: " + counted(totals.batches, "whole batch is", "whole batches are") +
-              " in " + printable(database) + ", an incomplete one of " +
-              documents(rolled_back.indexed + rolled_back.failed) + " was taken back");
+    std::string line =
+        "index_documents: interrupted: " + counted(totals.batches, "whole batch is", "whole batches are") +
+        " in " + printable(database);
+    if (rolled_back)
+        line += ", an incomplete one of " + documents(rolled_back->indexed + rolled_back->failed) +
+                " was taken back";
+    print(stderr, line);
 }
 
 void reporter::index(const index_totals& totals, std::string_view database) {
@@ -126,6 +129,10 @@ void reporter::hits(std::string_view words, const std::vector<hit>& found) {
                           printable(h.title) + "\n   " + printable(h.snippet) + "\n   " +
                           printable(h.keywords));
     }
+}
+
+bool reporter::all_written() const {
+    return std::ferror(stdout) == 0;
 }
 
 double reporter::seconds() const {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ struct run_totals {
     std::uint64_t documents() const { return indexed + failed; }
 };
 
-/// How full the window is.
+/// How full the window is: results that wait for their turn, and how many may.
 struct window_occupancy {
     std::size_t used = 0;
     std::size_t window = 0;
@@ -53,9 +54,13 @@ public:
     void progress(const run_totals& totals, window_occupancy occupancy);
 
     void summary(const run_totals& totals, std::string_view database);
-    void interrupted(const run_totals& totals, const batch_counts& rolled_back, std::string_view database);
+    void interrupted(const run_totals& totals, const std::optional<batch_counts>& rolled_back,
+                     std::string_view database);
     void index(const index_totals& totals, std::string_view database);
     void hits(std::string_view words, const std::vector<hit>& found);
+
+    /// False if something could not be written to standard output: the disk behind it is full, for example.
+    bool all_written() const;
 
 private:
     using clock = std::chrono::steady_clock;

@@ -98,6 +98,13 @@ TEST_CASE("Nobody sleeps with work to do when messages are committed out of orde
     messages_committed_out_of_order_run_at_the_same_time<world>();
 }
 
+TEST_CASE("A gap among the numbers that is filled wakes who waited behind it") {
+    const nothing_is_left_behind check;
+    for (const bool by_marker : {true, false}) {
+        a_filled_gap_wakes_who_waited_behind_it<world>(by_marker);
+    }
+}
+
 TEST_CASE("A message wakes at most one worker") {
     const nothing_is_left_behind check;
     a_message_wakes_at_most_one_worker<world>();

@@ -40,6 +40,12 @@ TEST_CASE("Over threads, nobody sleeps with work to do when messages are committ
     messages_committed_out_of_order_run_at_the_same_time<world>();
 }
 
+TEST_CASE("Over threads, a gap among the numbers that is filled wakes who waited behind it") {
+    for (const bool by_marker : {true, false}) {
+        a_filled_gap_wakes_who_waited_behind_it<world>(by_marker);
+    }
+}
+
 TEST_CASE("Over threads, a message wakes at most one worker") {
     a_message_wakes_at_most_one_worker<world>();
 }

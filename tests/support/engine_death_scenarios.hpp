@@ -235,8 +235,9 @@ void a_pool_whose_workers_cannot_begin_fails() {
     std::vector<seen_outcome> outcomes;
     put_and_collect(tested, 20, outcomes);
     for (const seen_outcome& outcome : outcomes) {
-        CHECK(outcome.failure.kind == failure_kind::pool_failed);
-        CHECK(outcome.failure.what.find("std::runtime_error: no licence") != std::string::npos);
+        CAPTURE(outcome.index, outcome.failure.what);
+        REQUIRE(outcome.failure.kind == failure_kind::pool_failed);
+        REQUIRE(outcome.failure.what.find("std::runtime_error: no licence") != std::string::npos);
     }
     CHECK(tested.statistics().failures == 20);
     CHECK(faults(outcomes).empty());

@@ -184,6 +184,40 @@ void messages_committed_out_of_order_run_at_the_same_time() {
     }
 }
 
+/// A message that was committed behind a gap runs once the gap is filled, by whatever fills it.
+template <class World>
+void a_filled_gap_wakes_who_waited_behind_it(bool by_marker) {
+    CAPTURE(by_marker);
+    const engine_watchdog watchdog("a message behind a gap", std::chrono::seconds(60));
+    engine<World> tested(small_pool(1, 8, 8));
+    for (std::uint32_t round = 0; round < 20; ++round) {
+        CAPTURE(round);
+        const auto parked = [&] { return tested.world().passages(step::parking); };
+        std::uint32_t before = 0;
+        REQUIRE(eventually([&] {
+            before = parked();
+            return before > round && tested.world().asleep(0) && parked() == before;
+        }));
+        const std::uint64_t gap = tested.reserve(by_marker ? message_kind::marker : message_kind::request);
+        const std::uint64_t behind = tested.reserve();
+        tested.commit(behind); // wakes the worker, which finds the gap
+        REQUIRE(eventually([&] { return parked() > before && tested.world().asleep(0); }));
+        if (by_marker) {
+            tested.pool().commit_marker(tested.number_of(gap));
+        } else {
+            tested.pool().commit_failure(tested.number_of(gap), {});
+        }
+        const bool taken = eventually([&] { return tested.world().passages(step::claimed) == round + 1; },
+                                      std::chrono::seconds(5));
+        if (!taken) {
+            tested.put(); // wakes the worker, so that the test ends
+            (void)tested.collect(3);
+        }
+        REQUIRE(taken);
+        CHECK(faults(tested.collect(2)).empty());
+    }
+}
+
 /// A worker that sleeps costs nothing, and a message wakes one of them, not all.
 template <class World>
 void a_message_wakes_at_most_one_worker() {

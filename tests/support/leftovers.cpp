@@ -3,10 +3,12 @@
 #include "support/processes.hpp"
 #include "support/sanitized.hpp"
 
+#include <oneapi/tbb/task_arena.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <semaphore>
 #include <system_error>
 
 #include <csignal>
@@ -123,6 +125,13 @@ std::string left_behind_since(const std::set<std::string>& before) {
         return left.empty();
     });
     return left;
+}
+
+void start_tbb_threads() {
+    std::binary_semaphore started(0);
+    tbb::task_arena arena(2);
+    arena.enqueue([&] { started.release(); }); // nobody waits in the arena, so a thread of oneTBB must do it
+    started.acquire();
 }
 
 watchdog::watchdog(std::chrono::seconds limit) {

@@ -15,6 +15,9 @@ namespace forkflow_test {
 /// A process that descends from this one is known by a mark in its memory, even if its parent is gone.
 std::set<std::string> belongings();
 
+/// Lets oneTBB start its threads now. Later they might be started by a thread of a node, and take over its name.
+void start_tbb_threads();
+
 /// What this process has in addition to `before`, one a line. Threads and processes that were told to end get
 /// a moment to vanish.
 std::string left_behind_since(const std::set<std::string>& before);
@@ -34,7 +37,10 @@ public:
 class bounded_test {
 public:
     explicit bounded_test(std::chrono::seconds limit = std::chrono::seconds(60))
-        : watchdog_(limit) {}
+        : watchdog_(limit) {
+        start_tbb_threads();
+        before_ = belongings();
+    }
     ~bounded_test() {
         if (std::uncaught_exceptions() == exceptions_) {
             CHECK(left_behind_since(before_) == "");
@@ -46,7 +52,7 @@ public:
 private:
     watchdog watchdog_;
     int exceptions_ = std::uncaught_exceptions();
-    std::set<std::string> before_ = belongings();
+    std::set<std::string> before_;
 };
 
 } // namespace forkflow_test

@@ -90,9 +90,7 @@ public:
         if (nodes::pool::is_failure(*next)) {
             put_failure(taken, pool_.take_failure(*next));
         } else if (next->state == nodes::message_state::marker) {
-            fate = nodes::pool::fate::marker;
-            taken.value.emplace(call_.pass(std::move(*marker_at(next->number))));
-            marker_at(next->number).reset();
+            fate = pass_marker(*next, taken);
         } else if (decode(*next, taken)) {
             fate = nodes::pool::fate::result;
         }
@@ -107,7 +105,9 @@ public:
             return false;
         }
         if (next->state == nodes::message_state::marker) {
-            marker_at(next->number).reset();
+            if (has_marker(*next)) {
+                marker_at(next->number).reset();
+            }
         } else if (nodes::pool::is_failure(*next)) {
             (void)pool_.take_failure(*next);
         }
@@ -121,6 +121,7 @@ public:
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
     [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
+    void withdraw() { pool_.withdraw(); }
     void ring() const { pool_.ring(); }
     void stop() noexcept { pool_.stop(); }
 
@@ -139,6 +140,21 @@ private:
             table.pass = call::pass;
         }
         return table;
+    }
+
+    /// False if a worker has changed the message's state: there is no marker.
+    bool has_marker(const nodes::waiting_outcome& next) {
+        return !markers_.empty() && marker_at(next.number).has_value();
+    }
+
+    nodes::pool::fate pass_marker(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
+        if (!has_marker(next)) {
+            put_failure(taken, nodes::pool::corrupted(next));
+            return nodes::pool::fate::failure;
+        }
+        taken.value.emplace(call_.pass(std::move(*marker_at(next.number))));
+        marker_at(next.number).reset();
+        return nodes::pool::fate::marker;
     }
 
     std::optional<Input>& marker_at(nodes::sequence number) {

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// The shared mapping: its guard pages, its sealed part, and that it costs only what is written.
+#include "support/catch.hpp"
+
+#include <forkflow/nodes/bytes.hpp>
+#include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/shared_mapping.hpp>
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+using namespace forkflow;
+using namespace forkflow::nodes;
+
+namespace {
+
+/// The signal that kills a child which does this; 0 if it comes to its end.
+int signal_of_child_that(const std::function<void()>& act) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::signal(SIGSEGV, SIG_DFL);
+        const rlimit no_core{};
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        act();
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void write_to(std::byte* place) {
+    *static_cast<volatile std::byte*>(place) = std::byte{1};
+}
+void read_from(const std::byte* place) {
+    (void)*static_cast<const volatile std::byte*>(place);
+}
+
+/// How much memory the mapping around this address has been given, in KiB, as the kernel counts it.
+std::size_t resident_kib(const void* inside) {
+    std::ifstream maps("/proc/self/smaps");
+    const auto wanted = reinterpret_cast<std::uintptr_t>(inside);
+    bool here = false;
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long from = 0;
+        unsigned long to = 0;
+        unsigned long kib = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
+            here = from <= wanted && wanted < to;
+        } else if (here && std::sscanf(line.c_str(), "Rss: %lu kB", &kib) == 1) {
+            return kib;
+        }
+    }
+    return ~std::size_t{0};
+}
+
+std::size_t entries_of(const char* directory) {
+    std::error_code missing;
+    const std::filesystem::directory_iterator all(directory, missing);
+    return missing ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+} // namespace
+
+TEST_CASE("Whoever steps over the end of a part dies at once") {
+    const shared_mapping memory(3 * page_bytes, 2 * page_bytes);
+    CHECK(signal_of_child_that([&] {
+              write_to(memory.sealed());
+              write_to(memory.sealed() + 3 * page_bytes - 1);
+              write_to(memory.open());
+              write_to(memory.open() + 2 * page_bytes - 1);
+          }) == 0);
+    for (std::byte* const outside : {memory.sealed() - 1, memory.sealed() + 3 * page_bytes, memory.open() - 1,
+                                     memory.open() + 2 * page_bytes}) {
+        CHECK(signal_of_child_that([&] { write_to(outside); }) == SIGSEGV);
+        CHECK(signal_of_child_that([&] { read_from(outside); }) == SIGSEGV);
+    }
+}
+
+TEST_CASE("Parts that are no whole number of pages are rounded up") {
+    const shared_mapping memory(1, page_bytes + 1);
+    CHECK(reinterpret_cast<std::uintptr_t>(memory.sealed()) % page_bytes == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(memory.open()) % page_bytes == 0);
+    CHECK(signal_of_child_that([&] { write_to(memory.sealed() + page_bytes - 1); }) == 0);
+    CHECK(signal_of_child_that([&] { write_to(memory.open() + 2 * page_bytes - 1); }) == 0);
+    CHECK(signal_of_child_that([&] { write_to(memory.open() + 2 * page_bytes); }) == SIGSEGV);
+}
+
+TEST_CASE("A worker can read the sealed part and not write to it; the parent still can") {
+    const shared_mapping memory(page_bytes, page_bytes);
+    write_to(memory.sealed());
+    CHECK(signal_of_child_that([&] {
+              memory.seal();
+              read_from(memory.sealed());
+              write_to(memory.open());
+          }) == 0);
+    CHECK(signal_of_child_that([&] {
+              memory.seal();
+              write_to(memory.sealed());
+          }) == SIGSEGV);
+    write_to(memory.sealed() + 1);
+    CHECK(memory.open()[0] == std::byte{1}); // what the child wrote is here
+}
+
+TEST_CASE("What a worker forks does not have the mapping") {
+    const shared_mapping memory(page_bytes, page_bytes);
+    CHECK(signal_of_child_that([&] {
+              memory.withhold_from_children();
+              const pid_t grandchild = ::fork();
+              if (grandchild == 0) {
+                  ::signal(SIGSEGV, SIG_DFL);
+                  read_from(memory.open());
+                  ::_exit(0);
+              }
+              int status = 0;
+              ::waitpid(grandchild, &status, 0);
+              ::_exit(WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+          }) == SIGSEGV);
+}
+
+TEST_CASE("The memory has no name, and is not bounded by what /dev/shm can hold") {
+    const std::size_t before = entries_of("/dev/shm");
+    const std::size_t descriptors = entries_of("/proc/self/fd");
+    const std::size_t tebibyte = std::size_t{1} << 40U;
+    const shared_mapping memory(tebibyte, tebibyte);
+    write_to(memory.sealed() + tebibyte - 1);
+    write_to(memory.open() + tebibyte - 1);
+    CHECK(entries_of("/dev/shm") == before);
+    CHECK(entries_of("/proc/self/fd") == descriptors);
+}
+
+TEST_CASE("A mapping that cannot be made is an error that names the call") {
+    try {
+        const shared_mapping memory(std::size_t{1} << 60U, page_bytes);
+        FAIL("no exception");
+    } catch (const std::system_error& error) {
+        CHECK(std::string(error.what()).find("mmap") != std::string::npos);
+    }
+}
+
+TEST_CASE("Pages take memory when they are first written") {
+    const shared_mapping memory(64 * page_bytes, 1024 * page_bytes);
+    CHECK(resident_kib(memory.open()) == 0);
+    write_to(memory.open() + 500 * page_bytes);
+    CHECK(resident_kib(memory.open()) == page_bytes / 1024);
+    CHECK(resident_kib(memory.sealed()) == 0);
+}
+
+TEST_CASE("Fresh rings take memory for their words and none for their messages") {
+    pool_options options = resolved(
+        {.workers = 4, .window = 1000, .requests = 1000, .max_message_bytes = std::size_t{1} << 30U});
+    const rings shared(options, 0); // terabytes of address space
+    CHECK(resident_kib(&shared.parent()) <= 8);
+    const std::size_t words_kib = 2048 * sizeof(state_cell) / 1024;
+    CHECK(resident_kib(&shared.bell()) <= words_kib + 8);
+    std::memset(shared.result(3).extent.data(), 1, 10);
+    std::memset(shared.request(3).extent.data(), 1, 10);
+    CHECK(resident_kib(&shared.bell()) <= words_kib + 12);
+}
+
+TEST_CASE("The slots of the rings are apart from each other") {
+    const pool_options options =
+        resolved({.workers = 3, .window = 5, .requests = 6, .max_message_bytes = 100'000});
+    const rings shared(options, 0U - 3);
+    CHECK(shared.capacity() == 16);
+    const auto check_apart = [](const slot& one, const slot& other) {
+        const auto* const from = reinterpret_cast<const std::byte*>(&one.header);
+        const auto* const next = reinterpret_cast<const std::byte*>(&other.header);
+        CHECK(from + slot_bytes <= next);
+        CHECK(one.inline_area.data() + one.inline_area.size() <= next);
+        CHECK(one.extent.data() + one.extent.size() <= other.extent.data());
+        CHECK(one.extent.size() >= 100'000);
+        CHECK(reinterpret_cast<std::uintptr_t>(one.inline_area.data()) % payload_alignment == 0);
+    };
+    for (sequence i = 0; i + 1 < shared.capacity(); ++i) {
+        check_apart(shared.request(i), shared.request(i + 1));
+        CHECK(&shared.request(i).header == &shared.request(i + shared.capacity()).header);
+    }
+    for (sequence i = 0; i + 1 < 8; ++i) {
+        check_apart(shared.result(i), shared.result(i + 1));
+        CHECK(&shared.result(i).header == &shared.result(i + 8).header);
+    }
+    for (std::uint32_t seat = 0; seat + 1 < 3; ++seat) {
+        CHECK(reinterpret_cast<std::byte*>(&shared.words_of(seat)) + sizeof(last_words) <=
+              reinterpret_cast<std::byte*>(&shared.words_of(seat + 1)));
+    }
+}
+
+TEST_CASE("A length that a slot cannot hold has no payload") {
+    const pool_options options = resolved({.workers = 1, .window = 1, .max_message_bytes = 1000});
+    const rings shared(options, 0);
+    const slot place = shared.result(0);
+    CHECK(place.payload(0).empty());
+    CHECK(place.payload(inline_bytes).data() == place.inline_area.data());
+    CHECK(place.payload(inline_bytes + 1).data() == place.extent.data());
+    CHECK(place.payload(place.extent.size()).size() == place.extent.size());
+    CHECK(place.payload(place.extent.size() + 1).empty());
+    CHECK(place.payload(~std::size_t{0}).empty());
+}
