@@ -133,12 +133,13 @@ host_event process_host::next_event(std::int64_t patience_ns) {
     return {.what = host_event::kind::closed};
 }
 
-void process_host::wait_for_last_worker() const {
+void process_host::wait_for_last_worker() {
     // The kernel kills the workers of a dead fork server. What a body forked itself may hold the lifeline
-    // longer, but it has no part in the rings; so this wait is bounded.
-    constexpr int patience_ms = 10'000;
-    pollfd watched{lifeline_.get(), 0, 0}; // only the end is of interest
-    uninterrupted([&] { return ::poll(&watched, 1, patience_ms); });
+    // longer, but it has no part in the rings; so this wait is bounded, and made once.
+    constexpr int patience_ms = 3'000;
+    pollfd watched{lifeline_.get(), 0, 0}; // only the end is of interest; a descriptor of -1 is passed over
+    uninterrupted([&] { return ::poll(&watched, 1, lifeline_ ? patience_ms : 0); });
+    lifeline_.reset();
 }
 
 } // namespace forkflow::nodes

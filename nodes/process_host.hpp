@@ -31,7 +31,7 @@ public:
 private:
     void fork_server(const worker_main& main, const std::vector<int>& keep, descriptor server_end,
                      descriptor lifeline_end);
-    void wait_for_last_worker() const;
+    void wait_for_last_worker();
 
     descriptor socket_;
     descriptor interrupt_; ///< an eventfd

@@ -1,64 +1,68 @@
 // SPDX-License-Identifier: MIT
+// clang-format off
 // The protocol: everything that the parent and its workers share, who may change it, and what a death means
 // at each point.
 //
-//   parent                                              worker (seat k, incarnation i)
-//   ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-//   reserve s, encode, state(s) := ready  ──(R)──────►  claim: CAS ready → claimed(k, i)
-//                                                       run the body
-//   admitted := next to emit + window-1   ──(A)──────►  wait until s is admitted; write the result's bytes
-//   take the result at s mod window       ◄──(P)─────   publish: CAS claimed(k, i) → published
+//   parent                                                worker (seat k, incarnation i)
+//   ─────────────────────────────────────────────────────────────────────────────────────────────────
+//   reserve s, encode, state(s) := ready    ──(R)────►    claim: CAS ready → claimed(k, i)
+//                                                         run the body
+//   admitted := next to emit + window - 1   ──(A)────►    wait until s is admitted, write the result
+//   take the result at s mod window         ◄──(P)───     publish: CAS claimed(k, i) → published
 //   state(s) := empty, next to emit := s+1
 //
 // Every sequence s has one *state word* at s mod capacity. It holds {sequence, state, attempt, seat,
 // incarnation}, so one compare-and-swap both takes a request and names who took it.
 //
-//   transition                 by            how                              owner dies just before / after
-//   empty → ready              parent        store (R), bytes before          – (the parent's death ends
-//   everything) empty → marker             parent        store                            – empty → failed
-//   parent        store, record before             – ready → claimed(k, i)      worker        CAS still
-//   ready: another claims it /
-//                                                                             claimed: charged to (k, i)
-//   claimed(k, i) → published  the claimer   CAS (P), result bytes before     claimed: retried, the
-//   half-written result
-//                                                                             is overwritten / published: it
-//                                                                             counts
-//   claimed(k, i) → ready      supervisor    store, only after (k, i) was     –
-//                                            reaped; attempt + 1
-//   claimed(k, i) → failed     supervisor    store, likewise; record before   –
-//   ready → claimed(parent)    supervisor    CAS, when the pool has failed    –
-//   claimed(parent) → failed   supervisor    store, record before             –
-//   published → empty          collector     store, bytes taken before        –
-//   marker, failed → empty     collector     store                            –
+//   transition                  by           how                        if the owner dies before / after
+//   ─────────────────────────────────────────────────────────────────────────────────────────────────
+//   empty → ready               parent       store (R), bytes before    – (the parent's death ends all)
+//   empty → marker              parent       store                      –
+//   empty → failed              parent       store, record before       –
+//   ready → claimed(k, i)       worker       CAS                        ready: another claims it /
+//                                                                       claimed: charged to (k, i)
+//   claimed(k, i) → published   its claimer  CAS (P), bytes before      claimed: retried, the result is
+//                                                                       written anew / it counts
+//   claimed(k, i) → ready       supervisor   store, attempt + 1; only   –
+//                                            after (k, i) was reaped
+//   claimed(k, i) → failed      supervisor   likewise, record before    –
+//   ready → claimed(parent)     parent       CAS; when the pool has     –
+//                                            failed, or to withdraw
+//   claimed(parent) → failed    parent       store, record before       –
+//   published → empty           collector    store, bytes taken before  –
+//   marker, failed → empty      collector    store                      –
 //
-// Retries: a message that became ready again lies behind every worker's cursor except a fresh one's, which
-// starts at the oldest message in flight: so the replacement takes it. Nobody else has to know.
+// Retries: a message that became ready again lies behind the cursors of the workers that are at work. It is
+// found by the replacement, which begins at the oldest message in flight, or by a worker that runs out of
+// work: before it sleeps it looks from the oldest on. The supervisor rings one that sleeps.
 //
-// Capacity: a sequence is reserved only while fewer than `requests` messages wait or run and fewer than
-// requests + window sequences are in flight. Both rings have a power of two of slots, at least as many as
-// asked for, because s mod n must go on counting across the wrap of s.
+// Numbers may be committed out of turn. A worker stops at the first that is not; so who commits s rings one
+// sleeper for s, and one for each ready message that follows s without a gap.
 //
-// Liveness of admission: workers claim the oldest ready message that they see. A worker that holds an
-// unadmitted result waits, but the message that everyone waits for is either running or ready in front of a
-// worker that is free or fresh.
+// Capacity: a number is reserved only while fewer than `requests` messages wait or run and fewer than
+// requests + window are in flight. Both rings have a power of two of slots, at least as many as asked for,
+// because s mod n must go on counting across the wrap of s.
+//
+// Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
+// but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
 //
 // Sleeping and waking. Each sleeper says that it will sleep, looks again, and sleeps; each waker changes what
 // the sleeper waits for, looks who sleeps, and wakes. All four accesses are seq_cst, so one of the two sees
 // the other (Dekker):
 //
-//   sleeper                        says so                      looks again at         who changes it
-//   (D1) worker without work       idle_seats += k              state(cursor)          parent: state := ready
-//   (D2) worker, not admitted      blocked_seats += k           admitted               collector: admitted :=
-//   … (D3) collector, no outcome     armed := next to emit        state(next to emit)    worker: state :=
-//   published (D4) parent, no room           room_countdown := n          all states             worker:
-//   state := published
+//        sleeper                  says so                 looks again at         who changes it
+//   (D1) worker without work      idle_seats += k         states, from oldest    parent: state := ready
+//   (D2) worker, not admitted     blocked_seats += k      admitted               collector: admitted := …
+//   (D3) collector, no outcome    armed := next to emit   state(next to emit)    worker: state := published
+//   (D4) parent, no room          room_countdown := n     all states             worker: state := published
 //
 // A waker takes the sleeper's name off the list (one atomic step) before it rings, so each sleep is rung at
-// most once. Deaths: a ring spent on a dying worker, or not given by one that died between publishing and
-// ringing, is made good by the supervisor: after every death it rings the parent and one idle worker.
+// most once. A ring spent on a dying worker, or not given by one that died between publishing and ringing, is
+// made good by the supervisor: after every death it rings the parent and one idle worker.
 //
 // Trust: workers map the request region read-only. The parent copies once what a worker can write, and checks
 // the copy.
+// clang-format on
 #pragma once
 
 #include <forkflow/nodes/sequence.hpp>

@@ -113,13 +113,11 @@ bool request_ring::arm_for_room() {
     // requests.
     const auto requests = static_cast<std::int32_t>(shared_.requests());
     const auto spare = std::max((requests - static_cast<std::int32_t>(shared_.workers())) / 2, 1);
-    shared_.bell().room_countdown.store(spare, std::memory_order_seq_cst); // (D4): say so, then look again
-
-    if (has_room()) {
-        shared_.bell().room_countdown.store(0, std::memory_order_relaxed);
-        return false;
+    // (D4): say so, then look again. A countdown that is under way goes on: somebody else waits for it.
+    std::int32_t counted = shared_.bell().room_countdown.load(std::memory_order_seq_cst);
+    while (counted <= 0 && !shared_.bell().room_countdown.compare_exchange_weak(counted, spare)) {
     }
-    return true;
+    return !has_room();
 }
 
 void request_ring::fail_all(const failure& reason) {

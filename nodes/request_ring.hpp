@@ -37,7 +37,7 @@ public:
     void commit_failure(sequence number, failure outcome);
 
     /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings
-    /// are few). Returns false, registering nothing, if there is room now.
+    /// are few). Returns false if there is room now; a ring may then come for nothing.
     [[nodiscard]] bool arm_for_room();
 
     /// Lets every message that no worker has claimed fail with `reason`.

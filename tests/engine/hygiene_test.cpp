@@ -169,16 +169,9 @@ exit_of_child application_that(const std::function<void()>& act) {
 
 struct leak_counts {
     std::atomic<int> at_exit{0};
-    std::atomic<int> at_quick_exit{0};
-    std::atomic<int> thread_local_end{0};
     std::atomic<int> bodies{0};
 };
 leak_counts* leaks = nullptr; // exit handlers get no context
-
-struct counted_thread_local {
-    ~counted_thread_local() { ++leaks->thread_local_end; }
-    void touch() const {}
-};
 
 } // namespace
 
@@ -322,16 +315,15 @@ TEST_CASE("A worker leaves no core file behind and keeps the hard limit") {
     CHECK(answer == "0 of " + std::to_string(own.rlim_max));
 }
 
-TEST_CASE("A body that calls exit costs its message, and runs nothing of the application's end") {
+// glibc runs the destructors of a thread's own objects before any exit handler, and the handlers of quick_exit
+// cannot be told the status: so those two are the application's own business, as the README says.
+TEST_CASE("A body that calls exit costs its message, and runs no exit handler of the application") {
     const engine_watchdog watchdog("exit in a body");
     const forkflow_test::shared_value<leak_counts> counts;
     leaks = &*counts;
     const auto application = [&](void (*leave)(int), int status) {
         return application_that([&] {
-            static thread_local counted_thread_local of_this_thread;
-            of_this_thread.touch();
             std::atexit([] { ++leaks->at_exit; });
-            std::at_quick_exit([] { ++leaks->at_quick_exit; });
             asked_worker worker([&]() -> std::string {
                 ++counts->bodies;
                 leave(status);
@@ -355,8 +347,6 @@ TEST_CASE("A body that calls exit costs its message, and runs nothing of the app
     }
     CHECK(counts->bodies == 1);
     CHECK(counts->at_exit == 0);
-    CHECK(counts->at_quick_exit == 0);
-    CHECK(counts->thread_local_end == 0);
 }
 
 TEST_CASE("What the application has not written yet is written once, and by the application") {
