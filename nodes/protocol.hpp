@@ -34,7 +34,8 @@
 //
 // Retries: a message that became ready again lies behind the cursors of the workers that are at work. It is
 // found by the replacement, which begins at the oldest message in flight, or by a worker that runs out of
-// work: before it sleeps it looks from the oldest on. The supervisor rings one that sleeps.
+// work: if `reopened` has moved since it looked from the oldest on, it does so again before it sleeps. The
+// supervisor moves `reopened` after the state, and then rings one that sleeps.
 //
 // Numbers may be committed out of turn. A worker stops at the first that is not; so who commits s rings one
 // sleeper for s, and one for each ready message that follows s without a gap.
@@ -51,7 +52,8 @@
 // the other (Dekker):
 //
 //        sleeper                  says so                 looks again at         who changes it
-//   (D1) worker without work      idle_seats += k         states, from oldest    parent: state := ready
+//   (D1) worker without work      idle_seats += k         state(cursor)          parent: state := ready
+//                                                         reopened               supervisor: reopened += 1
 //   (D2) worker, not admitted     blocked_seats += k      admitted               collector: admitted := …
 //   (D3) collector, no outcome    armed := next to emit   state(next to emit)    worker: state := published
 //   (D4) parent, no room          room_countdown := n     all states             worker: state := published
@@ -128,6 +130,10 @@ struct alignas(cache_line_bytes) seat_set {
 /// Written by the parent alone; workers map it read-only.
 struct alignas(cache_line_bytes) parent_block {
     std::atomic<sequence> admitted;      ///< (A), (D2): the newest sequence whose result may be published
+    std::atomic<std::uint32_t> reopened; ///< (D1): how many messages have become ready again
+    std::atomic<std::uint64_t>
+        emitted; ///< a hint, never too high: how many outcomes were taken; does not wrap
+
     std::atomic<std::uint32_t> stopping; ///< 1: workers leave as soon as they look for work
 };
 

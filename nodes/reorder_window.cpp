@@ -52,6 +52,9 @@ void reorder_window::admit() {
     if (released_since_admission_ == 0) {
         return;
     }
+    const std::uint64_t emitted =
+        shared_.parent().emitted.load(std::memory_order_relaxed) + released_since_admission_;
+    shared_.parent().emitted.store(emitted, std::memory_order_release); // the acquire load in worker::oldest
     released_since_admission_ = 0;
     const sequence admitted = next_to_emit_.load(std::memory_order_relaxed) + shared_.window() - 1;
     shared_.parent().admitted.store(admitted, std::memory_order_seq_cst); // (A), (D2)

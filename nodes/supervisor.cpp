@@ -168,6 +168,7 @@ void supervisor::settle(state_word word, bool innocent, Cause cause) {
         word.state = message_state::failed;
     }
     shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
+    shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
 }
 
 failure supervisor::cause_of(const host_event& death, bool timed_out) const {

@@ -58,8 +58,7 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , body_(body)
     , hook_(hook)
     , self_(self)
-    , seat_(shared.seat(self.seat))
-    , cursor_(shared.first()) {}
+    , seat_(shared.seat(self.seat)) {}
 
 worker::end worker::run() {
     std::uint64_t handled = 0;
@@ -94,35 +93,32 @@ bool worker::initialise() {
         return false;
     }
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
-    cursor_ = oldest();
+    look_from_oldest();
     at(step::initialised);
     return true;
 }
 
 std::optional<sequence> worker::claim() {
-    if (cursor_ - oldest() > 2 * shared_.capacity()) { // far behind
-        cursor_ = oldest();
-    }
-    for (;; ++cursor_) {
-        std::atomic<std::uint64_t>& state = shared_.state(cursor_);
-        // Acquire: (R), the parent's store of `ready`. seq_cst for the second look of (D1).
-        std::uint64_t bits = state.load(std::memory_order_seq_cst);
-        while (true) {
-            const state_word seen = state_word::unpacked(bits);
-            if (distance(cursor_, seen.number) < 0) {
-                return std::nullopt; // not submitted yet
-            }
-            if (seen.number != cursor_ || seen.state != message_state::ready) {
-                break; // somebody else's, or done
-            }
+    // Older numbers are done with; and after a long sleep their numbers may have come round again.
+    for (cursor_ = std::max(cursor_, oldest());; ++cursor_) {
+        const sequence number = at_cursor();
+        std::atomic<std::uint64_t>& state = shared_.state(number);
+        std::uint64_t bits = state.load(std::memory_order_seq_cst); // (R), (D1)
+        state_word seen = state_word::unpacked(bits);
+        while (seen.number == number && seen.state == message_state::ready) {
             state_word mine = seen;
             mine.state = message_state::claimed;
             mine.seat = self_.seat;
             mine.incarnation = self_.incarnation;
             if (state.compare_exchange_strong(bits, mine.packed(), std::memory_order_seq_cst)) {
                 claim_ = mine;
-                return cursor_++;
+                ++cursor_;
+                return number;
             }
+            seen = state_word::unpacked(bits);
+        }
+        if (distance(number, seen.number) < 0) {
+            return std::nullopt; // not committed yet
         }
     }
 }
@@ -131,8 +127,18 @@ bool worker::stopping() const {
     return shared_.parent().stopping.load(std::memory_order_seq_cst) != 0;
 }
 
-sequence worker::oldest() const {
-    return shared_.parent().admitted.load(std::memory_order_acquire) - shared_.window() + 1;
+std::uint64_t worker::oldest() const {
+    return shared_.parent().emitted.load(
+        std::memory_order_acquire); // the release store in reorder_window::admit
+}
+
+sequence worker::at_cursor() const {
+    return shared_.first() + static_cast<sequence>(cursor_);
+}
+
+void worker::look_from_oldest() {
+    reopened_ = shared_.parent().reopened.load(std::memory_order_seq_cst); // before the states are looked at
+    cursor_ = oldest();
 }
 
 std::optional<sequence> worker::find_work() {
@@ -141,17 +147,18 @@ std::optional<sequence> worker::find_work() {
             return number;
         }
         seat_.bell.store(
-            0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes after it
+            0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes later
         insert(shared_.idle_seats(), self_.seat);
         at(step::parking);
-        cursor_ = oldest(); // (D1), and what became ready again behind the cursor
+        if (shared_.parent().reopened.load(std::memory_order_seq_cst) != reopened_) { // (D1)
+            look_from_oldest();
+        }
         const std::optional<sequence> number = claim();
         if (!number && !stopping()) {
             sleep();
-            cursor_ = oldest();
         }
         erase(shared_.idle_seats(),
-              self_.seat); // if a waker was faster, its ring comes late and wakes once for nothing
+              self_.seat); // if a waker was faster, its ring comes late and wakes for nothing
         if (number) {
             return number;
         }

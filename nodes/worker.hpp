@@ -35,7 +35,9 @@ public:
 private:
     [[nodiscard]] std::optional<sequence> find_work();
     [[nodiscard]] std::optional<sequence> claim();
-    [[nodiscard]] sequence oldest() const;
+    [[nodiscard]] std::uint64_t oldest() const;
+    [[nodiscard]] sequence at_cursor() const;
+    void look_from_oldest();
     [[nodiscard]] bool stopping() const;
     void sleep();
     void handle(sequence number);
@@ -55,9 +57,12 @@ private:
     const step_hook& hook_;
     identity self_;
     seat_block& seat_;
-    sequence cursor_;       ///< a hint: everything older was taken when this worker looked
-    state_word claim_;      ///< the state word that this worker's claim wrote
-    bool admitted_ = false; ///< the claimed message's result may be written
+    /// A hint, counted from the first message without wrapping: what is older was taken when this worker
+    /// looked.
+    std::uint64_t cursor_ = 0;
+    std::uint32_t reopened_ = 0; ///< parent_block::reopened when it last looked from the oldest on
+    state_word claim_;           ///< the state word that this worker's claim wrote
+    bool admitted_ = false;      ///< the claimed message's result may be written
 };
 
 } // namespace forkflow::nodes

@@ -199,8 +199,9 @@ says "$output" "index index_documents.sqlite: 2 batches, 1 document indexed, 0 f
 
 # Without its worker processes the program cannot go on: it says so, and keeps whole batches.
 start
-read -r fork_server <"/proc/$pid/task/$pid/children" || fail "no child process"
-kill -KILL "$fork_server"
+fork_server=$(cat /proc/"$pid"/task/*/children)
+[[ $fork_server =~ ^([0-9]+)\ *$ ]] || fail "not one child process: '$fork_server'"
+kill -KILL "${BASH_REMATCH[1]}"
 timeout 60 cat <&3 >"$errors" || fail "no end after the death of all workers"
 exec 3<&-
 status=0

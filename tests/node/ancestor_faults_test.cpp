@@ -67,9 +67,9 @@ TEST_CASE("No wakeup is lost in the first message of a new node") {
     for (int i = 0; i < 100; ++i) {
         forkflow::ordered_process_node<number, number> node(graph, 1, itself);
         const recorder<number> results(graph, node);
-        while (i % 2 == 0 && node.statistics().workers == 0) { // give the node's threads time to come to rest
+        for (int pause = 0; pause < i; ++pause) { // the node's threads come to rest, or not yet
+            std::this_thread::yield();
         }
-        std::this_thread::yield();
         REQUIRE(node.try_put(1));
         results.wait_for(1);
         graph.wait_for_all();
@@ -158,7 +158,8 @@ struct forkflow::codec<stubborn> {
 TEST_CASE("What cannot be encoded is not dropped, and nobody waits for it for ever") {
     const bounded_test bounds;
     tbb::flow::graph graph;
-    forkflow::ordered_process_node<stubborn, outcome> node(graph, 2, [](const stubborn&) { return number{7}; });
+    forkflow::ordered_process_node<stubborn, outcome> node(graph, 2,
+                                                           [](const stubborn&) { return number{7}; });
     const recorder<outcome> results(graph, node);
     node.try_put({false});
     node.try_put({true});
@@ -351,7 +352,8 @@ TEST_CASE("A message that is refused uses up no number") {
     const shared_flags released(1);
     tbb::flow::graph graph;
     forkflow::ordered_process_node<number, outcome, tbb::flow::rejecting> node(
-        graph, forkflow::pool_options{.workers = 1, .window = 1, .requests = 1}, [&](number message) -> number {
+        graph, forkflow::pool_options{.workers = 1, .window = 1, .requests = 1},
+        [&](number message) -> number {
             released.wait_for(0);
             throw std::runtime_error(std::to_string(message));
         });

@@ -105,7 +105,8 @@ TEST_CASE("A slow message holds up only what is emitted, until the window is ful
     CHECK(results.values() == first_numbers(put + 1));
 }
 
-TEST_CASE("An input_node stops producing while the node is full, for any number of workers, requests and slots") {
+TEST_CASE(
+    "An input_node stops producing while the node is full, for any number of workers, requests and slots") {
     struct shape {
         std::size_t workers;
         std::size_t requests;
@@ -134,11 +135,10 @@ TEST_CASE("An input_node stops producing while the node is full, for any number 
         });
         forkflow::ordered_process_node<std::uint32_t, std::uint32_t, tbb::flow::rejecting> node(
             graph,
-            forkflow::pool_options{
-                .workers = each.workers, .window = each.window, .requests = each.requests},
+            forkflow::pool_options{.workers = each.workers, .window = each.window, .requests = each.requests},
             [](std::uint32_t message) { return message; });
-        tbb::flow::function_node<std::uint32_t, tbb::flow::continue_msg, tbb::flow::queueing_lightweight> sink(
-            graph, tbb::flow::serial, [&](std::uint32_t message) noexcept {
+        tbb::flow::function_node<std::uint32_t, tbb::flow::continue_msg, tbb::flow::queueing_lightweight>
+            sink(graph, tbb::flow::serial, [&](std::uint32_t message) noexcept {
                 out_of_order += message == emitted.load() ? 0U : 1U;
                 ++emitted;
                 if (message % 16 == 0) {
@@ -218,7 +218,8 @@ TEST_CASE("Resident memory does not grow with the number of messages that pass t
             intact = intact && message.size() == emitted % 300 + 1 && message.back() == 'y';
             if (++emitted % 10'000 == 0) {
                 const long kib = forkflow_test::resident_kib();
-                (emitted <= warm ? kib_when_warm : most_kib) = std::max(emitted <= warm ? kib_when_warm : most_kib, kib);
+                (emitted <= warm ? kib_when_warm : most_kib) =
+                    std::max(emitted <= warm ? kib_when_warm : most_kib, kib);
             }
             return tbb::flow::continue_msg();
         });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What becomes of a message that has no result: one failure, in its place, which says what happened and where.
+// What becomes of a message that has no result: one failure, in its place, which says what happened and
+// where.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
@@ -275,8 +276,9 @@ TEST_CASE("A message or result that is too large is a failure in place with its 
     using text = std::variant<std::string, failure>;
     tbb::flow::graph graph;
     forkflow::ordered_process_node<std::string, text> node(
-        graph, forkflow::pool_options{.workers = 2, .max_message_bytes = limit}, [](const std::string& message) {
-            return message == "long" ? std::string(7000, 'r')
+        graph, forkflow::pool_options{.workers = 2, .max_message_bytes = limit},
+        [](const std::string& message) {
+            return message == "long"   ? std::string(7000, 'r')
                    : message == "fits" ? std::string(limit - length_bytes, 'f')
                                        : message.substr(0, 3);
         });
@@ -370,10 +372,22 @@ TEST_CASE("A codec that throws, in parent or worker, makes its message a failure
         bool in_worker;
     };
     const expectation expected[] = {
-        {{trouble::encoding, trouble::none}, failure_kind::not_encodable, "this request cannot be written", false},
-        {{trouble::decoding, trouble::none}, failure_kind::not_decodable, "this request cannot be read", true},
-        {{trouble::none, trouble::encoding}, failure_kind::not_encodable, "this result cannot be written", true},
-        {{trouble::none, trouble::decoding}, failure_kind::not_decodable, "this result cannot be read", false},
+        {{trouble::encoding, trouble::none},
+         failure_kind::not_encodable,
+         "this request cannot be written",
+         false},
+        {{trouble::decoding, trouble::none},
+         failure_kind::not_decodable,
+         "this request cannot be read",
+         true},
+        {{trouble::none, trouble::encoding},
+         failure_kind::not_encodable,
+         "this result cannot be written",
+         true},
+        {{trouble::none, trouble::decoding},
+         failure_kind::not_decodable,
+         "this result cannot be read",
+         false},
     };
     for (const expectation& each : expected) {
         node.try_put({{}});

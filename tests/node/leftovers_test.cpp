@@ -153,14 +153,14 @@ TEST_CASE("After kill -9 of the fork server every message fails in its place and
     const shared_flags flags(2); // 0: how many bodies run; 1: never set
     {
         tbb::flow::graph graph;
-        forkflow::ordered_process_node<number, outcome> node(
-            graph, pool_options{.workers = 2, .window = 8}, [&](number message) {
-                if (message >= 2) {
-                    flags.add(0);
-                    flags.wait_for(1);
-                }
-                return message;
-            });
+        forkflow::ordered_process_node<number, outcome> node(graph, pool_options{.workers = 2, .window = 8},
+                                                             [&](number message) {
+                                                                 if (message >= 2) {
+                                                                     flags.add(0);
+                                                                     flags.wait_for(1);
+                                                                 }
+                                                                 return message;
+                                                             });
         const recorder<outcome> results(graph, node);
         for (number message = 0; message < 30; ++message) {
             node.try_put(message);

@@ -1,35 +1,28 @@
 // SPDX-License-Identifier: MIT
-// A node's life in its graph: waiting, cancelling, resetting, copying, deducing; options; replacing workers.
+// A node's life in its graph: waiting, cancelling, resetting, copying, deducing; and bad options.
 #include "support/catch.hpp"
 #include "support/child_test.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
-#include "support/sanitized.hpp"
 #include "support/shared_flags.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
-using forkflow::failure;
-using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
@@ -38,7 +31,6 @@ using forkflow_test::shared_flags;
 namespace {
 
 using number = std::uint32_t;
-using outcome = std::variant<number, failure>;
 
 template <class Input, class Output>
 using node_of = forkflow::ordered_process_node<Input, Output>;
@@ -204,8 +196,8 @@ TEST_CASE("The types of a node are deduced from its body") {
     static_assert(std::is_same_v<decltype(from_lambda), node_of<std::string, std::size_t>>);
     forkflow::ordered_process_node from_function(graph, tbb::flow::serial, twice);
     static_assert(std::is_same_v<decltype(from_function), node_of<number, number>>);
-    forkflow::ordered_process_node from_options(graph, pool_options{.workers = 1},
-                                                [](std::vector<int> all) { return static_cast<char>(all[0]); });
+    forkflow::ordered_process_node from_options(
+        graph, pool_options{.workers = 1}, [](std::vector<int> all) { return static_cast<char>(all[0]); });
     static_assert(std::is_same_v<decltype(from_options), node_of<std::vector<int>, char>>);
     const recorder<std::size_t> lengths(graph, from_lambda);
     const recorder<number> doubles(graph, from_function);
@@ -230,75 +222,6 @@ TEST_CASE("Bodies are called through invoke: member functions and members too") 
     CHECK(balances.values() == std::vector<std::uint64_t>{5});
 }
 
-TEST_CASE("The statistics are consistent at any time") {
-    const bounded_test bounds;
-    const auto total = static_cast<number>(forkflow_test::scaled_down(100'000));
-    using message = std::variant<number, std::string>; // strings are markers
-    using result = std::variant<number, std::string, failure>;
-    std::atomic<std::uint64_t> begun{0};
-    std::atomic<std::uint64_t> accepted{0};
-    std::atomic<std::uint64_t> arrived{0};
-    std::atomic<bool> done{false};
-    tbb::flow::graph graph;
-    forkflow::ordered_process_node<message, result> node(
-        graph, pool_options{.workers = 2, .window = 16}, [](number each) {
-            if (each % 100 == 7) {
-                throw std::runtime_error("seven");
-            }
-            return each;
-        });
-    tbb::flow::function_node<result, tbb::flow::continue_msg, tbb::flow::queueing_lightweight> sink(
-        graph, tbb::flow::serial, [&](const result&) noexcept {
-            ++arrived;
-            return tbb::flow::continue_msg();
-        });
-    tbb::flow::make_edge(node, sink);
-    std::size_t wrong_sums = 0;
-    std::size_t went_back = 0;
-    std::size_t out_of_bounds = 0;
-    std::size_t vanished = 0;
-    std::thread reader([&] {
-        forkflow::statistics last;
-        while (!done) {
-            const std::uint64_t accepted_before = accepted;
-            const std::uint64_t arrived_before = arrived;
-            const forkflow::statistics now = node.statistics();
-            const std::uint64_t begun_after = begun;
-            const bool sums = now.received == now.emitted + now.in_flight &&
-                              now.emitted == now.results + now.failures + now.markers + now.dropped &&
-                              now.in_flight == now.waiting + now.running + now.finished;
-            wrong_sums += sums ? 0U : 1U;
-            went_back += now.received >= last.received && now.emitted >= last.emitted ? 0U : 1U;
-            out_of_bounds += now.emitted >= arrived_before && now.received + now.queued <= begun_after &&
-                                     now.in_flight <= now.window + now.requests
-                                 ? 0U
-                                 : 1U;
-            vanished += now.received + now.queued >= accepted_before ? 0U : 1U;
-            last = now;
-        }
-    });
-    for (number i = 0; i < total; ++i) {
-        ++begun;
-        node.try_put(i % 10 == 0 ? message(std::string("marker")) : message(i));
-        ++accepted;
-        while (accepted - arrived > 2000) {
-            std::this_thread::yield();
-        }
-    }
-    graph.wait_for_all();
-    done = true;
-    reader.join();
-    CHECK(wrong_sums == 0);
-    CHECK(went_back == 0);
-    CHECK(out_of_bounds == 0);
-    CHECK(vanished == 0);
-    const forkflow::statistics after = node.statistics();
-    CHECK(after.received == total);
-    CHECK(after.markers == total / 10);
-    CHECK(after.failures == total / 100);
-    CHECK(after.dropped == 0);
-}
-
 TEST_CASE("Bad options are refused with field, value and range") {
     const bounded_test bounds;
     struct bad {
@@ -310,7 +233,8 @@ TEST_CASE("Bad options are refused with field, value and range") {
         {{.workers = 1, .window = 1'048'577}, {"window", "1048577", "1 to 1048576"}},
         {{.workers = 1, .requests = 1'048'577}, {"requests", "1048577", "1 to 1048576"}},
         {{.workers = 1, .max_message_bytes = 0}, {"max_message_bytes", "0", "1 to 1073741824"}},
-        {{.workers = 1, .max_message_bytes = (1U << 30U) + 1}, {"max_message_bytes", "1073741825", "1 to 1073741824"}},
+        {{.workers = 1, .max_message_bytes = (1U << 30U) + 1},
+         {"max_message_bytes", "1073741825", "1 to 1073741824"}},
         {{.workers = 1, .deadline = -1ns}, {"deadline", "-1", "0 or more"}},
         {{.workers = 1, .attempts = 0}, {"attempts", "0", "1 to 31"}},
         {{.workers = 1, .attempts = 32}, {"attempts", "32", "1 to 31"}},
@@ -330,194 +254,6 @@ TEST_CASE("Bad options are refused with field, value and range") {
         }
     }
     graph.wait_for_all();
-}
-
-TEST_CASE("A worker is replaced after so many messages, and no message suffers") {
-    const bounded_test bounds;
-    tbb::flow::graph graph;
-    node_of<number, int> node(graph, pool_options{.workers = 2, .recycle_after = 5},
-                              [](number /*message*/) { return static_cast<int>(::getpid()); });
-    const recorder<int> results(graph, node);
-    constexpr number count = 500;
-    for (number message = 0; message < count; ++message) {
-        node.try_put(message);
-    }
-    graph.wait_for_all();
-    const std::vector<int> all = results.values();
-    REQUIRE(all.size() == count);
-    for (const int pid : std::set<int>(all.begin(), all.end())) {
-        CHECK(std::count(all.begin(), all.end(), pid) <= 5);
-    }
-    CHECK(node.statistics().deaths == 0);
-    CHECK(node.statistics().retries == 0);
-}
-
-namespace {
-
-enum class habit : std::uint8_t { answers, loops, stops_itself };
-
-number obey(std::pair<habit, number> order) {
-    switch (order.first) {
-    case habit::answers:
-        break;
-    case habit::loops:
-        for (volatile bool forever = true; forever;) {
-        }
-        break;
-    case habit::stops_itself:
-        ::raise(SIGSTOP);
-        break;
-    }
-    return order.second;
-}
-
-/// One message of bad habits among good ones: it alone runs out of time.
-void check_deadline(habit bad, unsigned attempts) {
-    using order = std::pair<habit, number>;
-    tbb::flow::graph graph;
-    forkflow::ordered_process_node<order, outcome> node(
-        graph, pool_options{.workers = 2, .deadline = 200ms, .attempts = attempts}, obey);
-    const recorder<outcome> results(graph, node);
-    constexpr number place = 20;
-    constexpr number count = 60;
-    for (number message = 0; message < count; ++message) {
-        node.try_put({message == place ? bad : habit::answers, message});
-    }
-    graph.wait_for_all();
-    const std::vector<outcome> all = results.values();
-    REQUIRE(all.size() == count);
-    for (number message = 0; message < count; ++message) {
-        CAPTURE(message);
-        if (message != place) {
-            REQUIRE(std::holds_alternative<number>(all[message]));
-            REQUIRE(std::get<number>(all[message]) == message);
-        }
-    }
-    const failure& found = std::get<failure>(all[place]);
-    INFO(found);
-    CHECK(found.kind == failure_kind::timed_out);
-    CHECK(found.attempts == attempts);
-    CHECK(found.signal == SIGKILL);
-    CHECK(found.sequence == place);
-    CHECK(found.pid > 0);
-    CHECK(node.statistics().deaths == attempts);
-}
-
-} // namespace
-
-TEST_CASE("A body that does not end runs out of time, and its neighbours are innocent") {
-    const bounded_test bounds;
-    check_deadline(habit::loops, 1);
-    check_deadline(habit::loops, 2);
-}
-
-TEST_CASE("A body that stops its own process runs out of time, and its neighbours are innocent") {
-    const bounded_test bounds;
-    check_deadline(habit::stops_itself, 1);
-    check_deadline(habit::stops_itself, 2);
-}
-
-TEST_CASE("Waiting for admission is not the body's time") {
-    const bounded_test bounds;
-    const shared_flags flags(2);
-    tbb::flow::graph graph;
-    // Message 0 may take as long as it likes in each of its attempts, but then it is over.
-    forkflow::ordered_process_node<number, outcome> node(
-        graph,
-        pool_options{.workers = 2, .window = 1, .requests = 4, .deadline = 300ms, .attempts = 3},
-        [&](number message) {
-            if (message == 0 && flags.add(0) < 2) { // twice killed for it, then it answers
-                flags.wait_for(1);
-            }
-            return message;
-        });
-    const recorder<outcome> results(graph, node);
-    for (number message = 0; message < 4; ++message) {
-        node.try_put(message);
-    }
-    graph.wait_for_all(); // meanwhile message 1 waited in the other worker for twice the deadline
-    const std::vector<outcome> all = results.values();
-    REQUIRE(all.size() == 4);
-    for (number message = 0; message < 4; ++message) {
-        CHECK(std::get<number>(all[message]) == message);
-    }
-    CHECK(node.statistics().deaths == 2);
-}
-
-TEST_CASE("A worker_init that throws fails the pool with its text instead of letting anybody wait") {
-    const bounded_test bounds;
-    const auto broken = [] { throw std::runtime_error("the model file is missing"); };
-    {
-        tbb::flow::graph graph;
-        forkflow::ordered_process_node<number, outcome> node(
-            graph, pool_options{.workers = 2, .worker_init = broken}, twice);
-        const recorder<outcome> results(graph, node);
-        for (number message = 0; message < 10; ++message) {
-            node.try_put(message);
-        }
-        graph.wait_for_all();
-        const std::vector<outcome> all = results.values();
-        REQUIRE(all.size() == 10);
-        for (number message = 0; message < 10; ++message) {
-            const failure& found = std::get<failure>(all[message]);
-            CHECK(found.kind == failure_kind::pool_failed);
-            CHECK(found.sequence == message);
-            CHECK(found.what.find("the model file is missing") != std::string::npos);
-        }
-        node.try_put(10); // later messages fail at once
-        graph.wait_for_all();
-        CHECK(std::get<failure>(results.values().back()).kind == failure_kind::pool_failed);
-    }
-    {
-        tbb::flow::graph graph;
-        node_of<number, number> node(graph, pool_options{.workers = 1, .worker_init = broken}, twice);
-        node.try_put(1);
-        try {
-            graph.wait_for_all();
-            FAIL("wait_for_all did not throw");
-        } catch (const forkflow::process_error& error) {
-            CHECK(error.details().kind == failure_kind::pool_failed);
-            CHECK(std::string(error.what()).find("the model file is missing") != std::string::npos);
-        }
-    }
-}
-
-TEST_CASE("A worker_init that ends its process fails the pool") {
-    const bounded_test bounds;
-    tbb::flow::graph graph;
-    forkflow::ordered_process_node<number, outcome> node(
-        graph, pool_options{.workers = 2, .worker_init = [] { ::_exit(9); }}, twice);
-    const recorder<outcome> results(graph, node);
-    node.try_put(1);
-    graph.wait_for_all();
-    const std::vector<outcome> all = results.values();
-    REQUIRE(all.size() == 1);
-    CHECK(std::get<failure>(all[0]).kind == failure_kind::pool_failed);
-    CHECK(std::get<failure>(all[0]).what.find("status 9") != std::string::npos);
-}
-
-TEST_CASE("worker_init runs once in each worker, before its first message") {
-    const bounded_test bounds;
-    const shared_flags calls(1);
-    int prepared = 0;
-    tbb::flow::graph graph;
-    node_of<number, int> node(graph,
-                              pool_options{.workers = 3,
-                                           .worker_init =
-                                               [&] {
-                                                   ++prepared;
-                                                   calls.add(0);
-                                               }},
-                              [&](number /*message*/) { return prepared; });
-    const recorder<int> results(graph, node);
-    for (number message = 0; message < 100; ++message) {
-        node.try_put(message);
-    }
-    graph.wait_for_all();
-    calls.wait_for(0, 3);
-    CHECK(results.values() == std::vector<int>(100, 1));
-    CHECK(calls.get(0) == 3);
-    CHECK(prepared == 0);
 }
 
 // In a process of its own, in which oneTBB has no thread yet when the node's first outcome comes.

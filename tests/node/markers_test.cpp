@@ -71,8 +71,8 @@ TEST_CASE("Alternatives that the body does not take pass through as they are") {
     int copies = 0;
     {
         tbb::flow::graph graph;
-        forkflow::ordered_process_node<message, message> node(graph, 2,
-                                                              [](std::uint32_t number) { return number + 1; });
+        forkflow::ordered_process_node<message, message> node(
+            graph, 2, [](std::uint32_t number) { return number + 1; });
         const recorder<message> results(graph, node);
         const auto promised = std::make_shared<std::promise<int>>();
         std::future<int> kept = promised->get_future();

@@ -108,7 +108,8 @@ void for_each_order_on_three_workers(std::vector<std::uint32_t>& order, const Vi
 
 } // namespace
 
-TEST_CASE("Five messages on five workers leave in arrival order, whichever of the 120 orders they finish in") {
+TEST_CASE(
+    "Five messages on five workers leave in arrival order, whichever of the 120 orders they finish in") {
     const bounded_test bounds;
     held_node node(5, 5, 120 * batch);
     std::array<std::uint32_t, batch> order{};
@@ -349,7 +350,8 @@ TEST_CASE("A million messages and markers that eight producers put leave in each
     send_very_many_by_put(8);
 }
 
-TEST_CASE("A million messages and markers that one producer tries to put into a queueing node leave in order") {
+TEST_CASE(
+    "A million messages and markers that one producer tries to put into a queueing node leave in order") {
     const bounded_test bounds(120s);
     send_very_many_by_try_put(1);
 }

@@ -15,7 +15,8 @@ namespace forkflow_test {
 /// A process that descends from this one is known by a mark in its memory, even if its parent is gone.
 std::set<std::string> belongings();
 
-/// Lets oneTBB start its threads now. Later they might be started by a thread of a node, and take over its name.
+/// Lets oneTBB start its threads now. Later they might be started by a thread of a node, and take over its
+/// name.
 void start_tbb_threads();
 
 /// What this process has in addition to `before`, one a line. Threads and processes that were told to end get

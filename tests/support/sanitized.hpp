@@ -11,7 +11,7 @@ namespace forkflow_test {
 #define __has_feature(x) 0 // g++ 12 and 13 do not know it
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||          \
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||     \
     __has_feature(thread_sanitizer)
 inline constexpr bool sanitized = true;
 #else
