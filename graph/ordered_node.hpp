@@ -75,10 +75,13 @@ protected:
     }
 
     [[nodiscard]] tbb::flow::graph& owner() const { return this->my_graph; }
-    [[nodiscard]] const Stream& stream() const noexcept { return stream_; }
-    [[nodiscard]] std::size_t queued() const {
+    /// The stream's snapshot, with what is queued here at that moment.
+    [[nodiscard]] auto snapshot() const {
+        stream_.collecting().give_way();
         const std::scoped_lock lock(arriving_);
-        return queue_.size();
+        auto now = stream_.snapshot();
+        now.queued = queue_.size() - (filling_ ? 1 : 0);
+        return now;
     }
 
     /// Waits for room until `deadline`; false: there was none.
@@ -287,9 +290,11 @@ private:
         if (!number) {
             return false;
         }
+        filling_ = true;
         lock.unlock();
         stream_.fill(*number, first);
         lock.lock();
+        filling_ = false;
         queue_.pop_front();
         return true;
     }
@@ -446,6 +451,7 @@ private:
 
     mutable std::mutex arriving_;
     std::deque<Input> queue_; ///< of a queueing node: what came when there was no room
+    bool filling_ = false;    ///< the first of the queue has its number already
     bool pulling_ = false;    ///< the pump is fetching a message, for which a place must remain
     std::size_t waiters_ = 0; ///< callers of put that wait
     std::uint64_t room_signals_ = 0;

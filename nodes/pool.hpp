@@ -3,6 +3,7 @@
 #pragma once
 
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/polite_mutex.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/request_ring.hpp>
@@ -18,8 +19,7 @@ namespace forkflow::nodes {
 
 /// A pool of worker processes with its rings. The fork server is forked in the constructor, so that the
 /// workers inherit `body` and all that it refers to. Two threads of the parent belong to it: the supervisor,
-/// and one that waits to be rung and calls `on_progress`. Both sleep while nothing happens, with all signals
-/// blocked.
+/// and one that waits to be rung and calls `on_progress`. Both sleep while nothing happens.
 ///
 /// Producing (try_reserve … commit) is thread-safe. Collecting (peek, take_failure, release, rest) is for one
 /// thread at a time: whoever holds `collecting()`.
@@ -49,7 +49,7 @@ public:
     [[nodiscard]] bool arm_for_room() { return requests_.arm_for_room(); }
 
     // Collecting.
-    [[nodiscard]] std::mutex& collecting() const noexcept { return collecting_; }
+    [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
     [[nodiscard]] std::optional<waiting_outcome> peek() const { return window_.peek(); }
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
@@ -107,7 +107,7 @@ private:
     reorder_window window_;
     failure_shelf failures_;
     request_ring requests_;
-    mutable std::mutex collecting_;
+    mutable polite_mutex collecting_;
     counts counts_; ///< guarded by collecting_
     std::unique_ptr<crew> crew_;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/demangle.hpp>
+#include <forkflow/nodes/exception_text.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/seat_set.hpp>
@@ -84,7 +85,7 @@ bool worker::initialise() {
         try {
             throw;
         } catch (const std::exception& thrown) {
-            text += std::string(": ") + thrown.what();
+            text += ": " + text_of(thrown);
         } catch (...) { // the type's name must do
         }
         last_words& words = shared_.words_of(self_.seat);
@@ -213,7 +214,7 @@ std::optional<failure> worker::run_body(worker_call& call) {
     } catch (const throw_point&) { // never: it only notes the stack of what the next handlers catch
     } catch (const std::exception& thrown) {
         failed = failure_at(call.stage, engine_frames);
-        failed->what = thrown.what();
+        failed->what = text_of(thrown);
     } catch (...) {
         failed = failure_at(call.stage, engine_frames);
     }

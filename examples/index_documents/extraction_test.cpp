@@ -10,7 +10,6 @@
 
 #include "support/catch.hpp"
 
-#include <chrono>
 #include <random>
 #include <sys/stat.h>
 

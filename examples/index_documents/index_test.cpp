@@ -11,7 +11,6 @@
 #include "support/catch.hpp"
 
 #include <sstream>
-#include <unistd.h>
 
 using namespace index_documents;
 

@@ -20,6 +20,8 @@
 #include <exception>
 #include <iostream>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
 namespace {
 

@@ -98,8 +98,8 @@ run_result index_folder(const options& chosen, reporter& reports, const std::ato
     flow::graph graph;
 
     // First the node, which forks, then the database: SQLite's connections must not be carried over a fork.
-    forkflow::ordered_process_node<item, outcome, flow::rejecting> index(graph, make_pool_options(chosen),
-                                                                         analyse_document);
+    forkflow::ordered_process_node<item, outcome, flow::rejecting> index(
+        graph, make_pool_options(chosen), [](const document& sent) { return analyse_document(sent); });
     index_database database(chosen.database);
     batch_writer writer(database, reports);
 

@@ -42,8 +42,8 @@ public:
 template <class Input, class Output, class Body>
 class initial_body_of final : public initial_body<Input, Output> {
 public:
-    explicit initial_body_of(Body body)
-        : body_(std::move(body)) {}
+    explicit initial_body_of(Body initial)
+        : body_(std::move(initial)) {}
     [[nodiscard]] message_stream<Input, Output>
     make_stream(const pool_options& options, std::function<void()> on_progress) const override {
         return message_stream<Input, Output>(options, body_, std::move(on_progress));
@@ -144,11 +144,7 @@ public:
     }
 
     /// One consistent snapshot. Thread-safe. Cost: one look at each message in flight.
-    [[nodiscard]] forkflow::statistics statistics() const {
-        forkflow::statistics now = this->stream().pool().snapshot();
-        now.queued = this->queued();
-        return now;
-    }
+    [[nodiscard]] forkflow::statistics statistics() const { return this->snapshot(); }
 
     /// A copy of the initial body, for tbb::flow::copy_body. Workers change copies of their own.
     template <class Body>

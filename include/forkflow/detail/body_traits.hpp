@@ -19,8 +19,14 @@ struct signature_of<Result(Parameter)> {
     using parameter = Parameter;
 };
 
+/// What a call of Body takes and gives; empty if it is generic or overloaded.
 template <class Body>
-struct call_signature : call_signature<decltype(&Body::operator())> {};
+struct call_signature {};
+template <class Body>
+requires requires {
+    &Body::operator();
+}
+struct call_signature<Body> : call_signature<decltype(&Body::operator())> {};
 template <class R, class P>
 struct call_signature<R (*)(P)> : signature_of<R(P)> {};
 template <class R, class P>

@@ -5,6 +5,7 @@
 #include <forkflow/detail/body_call.hpp>
 #include <forkflow/failure.hpp>
 #include <forkflow/nodes/demangle.hpp>
+#include <forkflow/nodes/exception_text.hpp>
 #include <forkflow/nodes/pool.hpp>
 
 #include <functional>
@@ -116,7 +117,7 @@ public:
     }
 
     // As in nodes::pool.
-    [[nodiscard]] std::mutex& collecting() const noexcept { return pool_.collecting(); }
+    [[nodiscard]] nodes::polite_mutex& collecting() const noexcept { return pool_.collecting(); }
     [[nodiscard]] bool rest() { return pool_.rest(); }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
@@ -125,7 +126,7 @@ public:
     void ring() const { pool_.ring(); }
     void stop() noexcept { pool_.stop(); }
 
-    [[nodiscard]] const nodes::pool& pool() const noexcept { return pool_; }
+    [[nodiscard]] statistics snapshot() const { return pool_.snapshot(); }
 
 private:
     template <class Body>
@@ -168,7 +169,7 @@ private:
             throw;
         } catch (const std::exception& thrown) {
             outcome.exception_type = nodes::demangled(typeid(thrown).name());
-            outcome.what = thrown.what();
+            outcome.what = nodes::text_of(thrown);
         } catch (...) {
             outcome.exception_type = "an exception that is no std::exception";
         }
