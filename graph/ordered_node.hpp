@@ -369,8 +369,13 @@ private:
         bool live = false;
         {
             const std::scoped_lock lock(stream_.collecting());
-            dropped = drop_stale_and_rest();
-            live = hold_.count() > stale_ + dropped;
+            dropped = drop_stale();
+            live = hold_.count() > stale_ + dropped; // then the pump comes, and registers once it is through
+            while (!live && !stream_.rest()) {
+                const std::size_t more = drop_stale();
+                dropped += more;
+                live = more == 0; // what is there is not stale: it came this moment
+            }
         }
         while (signal_room() && !stream_.arm_for_room()) {
         }
@@ -393,15 +398,6 @@ private:
         return dropped;
     }
 
-    /// The same, and registers for the next outcome, be it stale or not. With collecting held.
-    [[nodiscard]] std::size_t drop_stale_and_rest() {
-        std::size_t dropped = drop_stale();
-        while (!stream_.rest() && stale_ > 0) {
-            dropped += drop_stale();
-        }
-        return dropped;
-    }
-
     // ------------------------------------------------------------------------------------------------ cancel
     // and reset
 
@@ -415,7 +411,9 @@ private:
             queue_.clear();
             stream_.withdraw();
             stale_ = stream_.in_flight();
-            dropped += drop_stale_and_rest();
+            do {
+                dropped += drop_stale();
+            } while (!stream_.rest() && stale_ > 0);
         }
         hold_.resume();
         hold_.remove(dropped);

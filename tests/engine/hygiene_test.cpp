@@ -315,8 +315,8 @@ TEST_CASE("A worker leaves no core file behind and keeps the hard limit") {
     CHECK(answer == "0 of " + std::to_string(own.rlim_max));
 }
 
-// glibc runs the destructors of a thread's own objects before any exit handler, and the handlers of quick_exit
-// cannot be told the status: so those two are the application's own business, as the README says.
+// glibc runs the destructors of a thread's own objects before any exit handler, and the handlers of
+// quick_exit cannot be told the status: so those two are the application's own business, as the README says.
 TEST_CASE("A body that calls exit costs its message, and runs no exit handler of the application") {
     const engine_watchdog watchdog("exit in a body");
     const forkflow_test::shared_value<leak_counts> counts;

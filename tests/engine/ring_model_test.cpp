@@ -134,7 +134,8 @@ void one_random_step(std::mt19937& random, half_pool& tested, model& expected) {
             REQUIRE(outcome->number == expected.inside.front().number);
             REQUIRE(outcome->sound);
             if (outcome->state == message_state::failed) {
-                CHECK(tested.failures.take(outcome->number).what == "f" + std::to_string(outcome->number));
+                CHECK(tested.failures.take(outcome->number).value().what ==
+                      "f" + std::to_string(outcome->number));
             }
             CHECK((outcome->state == message_state::marker) == expected.inside.front().marker);
             tested.window.release();
@@ -284,16 +285,21 @@ TEST_CASE("A commit rings one sleeping worker") {
     }
 }
 
-TEST_CASE("Producers that arm for room are not armed while there is room") {
-    half_pool tested(4, 4, 0);
+TEST_CASE(
+    "Producers that arm for room hear at once that there is room, or are rung before the workers run dry") {
+    half_pool tested(4, 8, 0); // a window of 4, 8 requests, 2 workers
     CHECK_FALSE(tested.requests.arm_for_room());
-    CHECK(tested.shared.bell().room_countdown.load() <= 0);
-    for (sequence i = 0; i < 4; ++i) {
+    for (sequence i = 0; i < 8; ++i) {
         REQUIRE(tested.requests.try_reserve(message_kind::request) == i);
         tested.requests.commit_request(i, 0);
     }
     CHECK(tested.requests.arm_for_room());
-    CHECK(tested.shared.bell().room_countdown.load() == 2); // half of the requests
+    CHECK(tested.shared.bell().room_countdown.load() == 3); // half of what the workers are not running
+    CHECK_FALSE(tested.shared.count_down_room());
+    CHECK(tested.requests.arm_for_room());
+    CHECK(tested.shared.bell().room_countdown.load() == 2); // somebody else's countdown goes on
+    CHECK_FALSE(tested.shared.count_down_room());
+    CHECK(tested.shared.count_down_room());
 }
 
 TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes later, with the first reason") {
@@ -318,7 +324,7 @@ TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes la
     tested.requests.commit_marker(first + 4);
     CHECK(tested.word(first + 4).state == message_state::marker);
     for (const sequence number : {first, first + 2, first + 3}) {
-        CHECK(tested.failures.take(number).what == "first");
+        CHECK(tested.failures.take(number).value().what == "first");
     }
 }
 

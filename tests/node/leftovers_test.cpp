@@ -2,7 +2,7 @@
 // Nothing is left behind, whoever is killed, and the application's own ways with signals and children do not
 // matter.
 #include "support/catch.hpp"
-#include "support/child_test.hpp"
+#include "support/child_case.hpp"
 #include "support/leftovers.hpp"
 #include "support/processes.hpp"
 #include "support/recorder.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A node's life in its graph: waiting, cancelling, resetting, copying, deducing; and bad options.
 #include "support/catch.hpp"
-#include "support/child_test.hpp"
+#include "support/child_case.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"

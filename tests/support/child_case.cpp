@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "support/child_test.hpp"
+#include "support/child_case.hpp"
 
 #include <csignal>
 #include <system_error>
