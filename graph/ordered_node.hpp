@@ -27,13 +27,21 @@ namespace forkflow::graph {
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
 /// `has_room(n)`; `try_take()`, the next outcome, which has a `value` or a `failed`; `try_drop()`;
-/// `in_flight()`; `rest()` and `arm_for_room()`, which register for a call of `on_progress`, unless what is
-/// waited for is there; `collecting()`, the lock for taking, dropping and resting; and `ring()`, which lets
-/// on_progress be called.
+/// `withdraw()`, which lets what no worker has begun come out without being begun; `in_flight()`; `rest()`
+/// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
+/// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
+/// `stop()`, after which it is not.
 ///
 /// Work is done by the *pump*, a task of the graph that runs when something may have changed: it emits what
-/// is ready, then lets in what waits outside, until neither is possible. Locks: `arriving_` orders arrivals,
-/// and may be followed by the stream's; no other node is called while one is held.
+/// is ready, then lets in what waits outside, until neither is possible. While a successor keeps an outcome
+/// waiting, the node rests without holding the graph, as a full buffer would; the successor's asking wakes
+/// it.
+///
+/// Messages that were abandoned (the graph was cancelled or reset) and are with a worker still count, and
+/// hold the graph, until the worker is through; then their outcomes are dropped.
+///
+/// Locks: `arriving_` orders arrivals, and may be followed by the stream's; no other node is called while one
+/// is held.
 template <class Input, class Output, bool Queueing, class Stream>
 class ordered_node : public tbb::flow::graph_node,
                      public tbb::flow::receiver<Input>,
@@ -116,8 +124,7 @@ private:
         wait_hold* hold_;
     };
 
-    // ------------------------------------------------------------------------------------------------
-    // arriving
+    // --- arriving
 
     graph_task* try_put_task(const Input& message) override {
         held one(hold_);
@@ -134,8 +141,8 @@ private:
             lock.unlock();
             one.keep();
             if (first) {
-                schedule_.request(); // the pump registers for room, and keeps doing so while the queue has
-                                     // something
+                // The pump registers for room, and keeps doing so while the queue has something.
+                schedule_.request();
             }
             return taken_without_task;
         } else {
@@ -206,8 +213,7 @@ private:
         return true;
     }
 
-    // ------------------------------------------------------------------------------------------------ the
-    // pump
+    // --- the pump
 
     void pump() {
         hold_.resume();
@@ -321,8 +327,9 @@ private:
         pulling_ = false;
         lock.unlock();
         one.keep();
-        stream_.fill(number.value(),
-                     message); // there is room: nobody else may take the last place while pulling_ is set
+        // There is room: nobody else may take the last place while pulling_ is set.
+        stream_.fill(number.value(), message);
+
         return true;
     }
 
@@ -358,33 +365,41 @@ private:
         return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
     }
 
-    // ------------------------------------------------------------------------------------------------ the
-    // stream's thread
+    // --- the stream's thread
 
     void on_progress() {
         if (!complete_.load()) {
             return;
         }
         std::size_t dropped = 0;
-        bool live = false;
-        {
-            const std::scoped_lock lock(stream_.collecting());
-            dropped = drop_stale();
-            live = hold_.count() > stale_ + dropped; // then the pump comes, and registers once it is through
-            while (!live && !stream_.rest()) {
-                const std::size_t more = drop_stale();
-                dropped += more;
-                live = more == 0; // what is there is not stale: it came this moment
+        for (;;) {
+            std::unique_lock lock(stream_.collecting());
+            dropped += drop_stale();
+            const bool live = hold_.count() > stale_ + dropped;
+            lock.unlock();
+            // The pump registers once it is through.
+            if ((live || !predecessors_.empty()) && request_if_held()) {
+                break;
+            }
+            lock.lock();
+            if (stream_.rest() || hold_.suspended()) {
+                break;
             }
         }
         while (signal_room() && !stream_.arm_for_room()) {
         }
-        // An idle graph may be destroyed at any moment; held, it waits for the task.
-        if ((live || !predecessors_.empty()) && hold_.try_add()) {
-            schedule_.request();
-            hold_.remove();
-        }
         hold_.remove(dropped);
+    }
+
+    /// Asks for the pump, unless the graph is idle: it may then be destroyed at any moment. Held, it waits
+    /// for the task.
+    bool request_if_held() {
+        if (!hold_.try_add()) {
+            return false;
+        }
+        schedule_.request();
+        hold_.remove();
+        return true;
     }
 
     /// Drops outcomes of messages that were abandoned. With collecting held. Returns how many: the caller
@@ -398,8 +413,7 @@ private:
         return dropped;
     }
 
-    // ------------------------------------------------------------------------------------------------ cancel
-    // and reset
+    // --- cancel and reset
 
     /// Gives up everything that is inside: what waits is dropped, what is with workers is dropped when it
     /// comes back. No pump runs meanwhile, except the one that calls this because of an exception.
@@ -430,8 +444,7 @@ private:
         }
     }
 
-    // ------------------------------------------------------------------------------------------------
-    // oneTBB's virtuals
+    // --- oneTBB's virtuals
 
     bool register_successor(successor_type& to) override {
         successors_.add(to);
@@ -455,8 +468,8 @@ private:
     std::uint64_t room_signals_ = 0;
     std::condition_variable room_;
 
-    std::size_t stale_ =
-        0; ///< so many of the next outcomes belong to abandoned messages; guarded by collecting
+    /// So many of the next outcomes belong to abandoned messages. Guarded by collecting.
+    std::size_t stale_ = 0;
     std::atomic<bool> complete_{false}; ///< constructed, and not being destroyed
 
     predecessors<Input> predecessors_;

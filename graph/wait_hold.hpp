@@ -77,6 +77,7 @@ public:
         suspended_.store(false);
     }
 
+    [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }
     [[nodiscard]] std::size_t count() const noexcept { return messages_.load(); }
 
 private:
