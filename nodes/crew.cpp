@@ -68,8 +68,8 @@ pool::crew::crew(pool& owner, std::function<void()> on_progress)
     , on_progress_(std::move(on_progress)) {
     supervisor_thread_ = background_thread("ff-supervisor", [this] { tending.run(); });
     try {
-        // With this thread's name and signal mask: oneTBB may start threads from on_progress, and they inherit
-        // both.
+        // With this thread's name and signal mask: oneTBB may start threads from on_progress, and they
+        // inherit both.
         listener_thread_ = std::thread([this] { listen(); });
     } catch (...) {
         tending.stop();
