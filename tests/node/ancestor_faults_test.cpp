@@ -402,3 +402,31 @@ TEST_CASE("The sizes that the statistics report are true while messages wait") {
     CHECK(node.statistics().in_flight == 0);
     CHECK(results.size() == 9);
 }
+
+TEST_CASE("The stream has an end: wait_for_all returns after the last outcome, and no earlier") {
+    const bounded_test bounds;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<number, number> node(graph, 2, itself);
+    const recorder<number> results(graph, node);
+    for (std::size_t stream = 1; stream <= 50; ++stream) {
+        for (number message = 0; message < 20; ++message) {
+            CHECK(node.try_put(message));
+        }
+        graph.wait_for_all();
+        CHECK(results.size() == 20 * stream);
+        CHECK(node.statistics().in_flight == 0);
+    }
+}
+
+TEST_CASE("A node is not taken for alive because one process lives: workers that cannot begin end it") {
+    const bounded_test bounds;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<number, outcome> node(
+        graph, {.workers = 3, .worker_init = [] { std::_Exit(7); }}, itself); // the fork server lives
+    const recorder<outcome> results(graph, node);
+    CHECK(node.try_put(1));
+    graph.wait_for_all();
+    const std::vector<outcome> all = results.values();
+    REQUIRE(all.size() == 1);
+    CHECK(std::get<failure>(all[0]).kind == failure_kind::pool_failed);
+}
