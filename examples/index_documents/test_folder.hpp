@@ -18,7 +18,9 @@ namespace index_documents {
 class test_folder {
 public:
     test_folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "index_documents_XXXXXX").native();
+        std::string name =
+            (std::filesystem::temp_directory_path() / ("index_documents_" + std::string(6, 'X')))
+                .native(); // as mkdtemp wants it
         if (::mkdtemp(name.data()) == nullptr)
             throw std::runtime_error("mkdtemp");
         path_ = name;
