@@ -38,11 +38,7 @@ extern "C" {
 [[gnu::noinline, noreturn]] void forkflow_test_exits() {
     std::exit(4);
 }
-#if defined(__clang__) || defined(__GNUC__)
-__attribute__((no_sanitize("undefined", "address")))
-#endif
-[[gnu::noinline]] int
-forkflow_test_dereferences_null() {
+[[gnu::noinline]] __attribute__((no_sanitize("undefined", "address"))) int forkflow_test_dereferences_null() {
     volatile int* volatile nowhere = nullptr;
     return *nowhere + 1;
 }

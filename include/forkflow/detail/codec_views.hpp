@@ -53,10 +53,10 @@ template <class Input, class View>
 consteval bool shows() {
     using shown = typename view_of<View>::element;
     using sent = typename block_of<Input>::element;
-    if constexpr (std::is_void_v<shown> || std::is_void_v<sent>) {
+    // What a codec of the user's wrote, only it knows.
+    if constexpr (std::is_void_v<shown> || std::is_void_v<sent> ||
+                  !std::is_base_of_v<standard_codec<Input>, codec<Input>>) {
         return false;
-    } else if constexpr (!std::is_base_of_v<standard_codec<Input>, codec<Input>>) {
-        return false; // A codec of the user's: only it knows what it wrote.
     } else if constexpr (std::is_same_v<View, std::span<const std::byte>>) {
         return true;
     } else {
