@@ -152,10 +152,9 @@ enum class worker_stage : std::uint32_t { starting, initialising, ready, leaving
 
 /// One seat: its worker's doorbell and what it tells about itself.
 struct alignas(cache_line_bytes) seat_block {
-    std::atomic<std::uint32_t> bell;    ///< futex: 0 while the worker sleeps or may sleep, 1 once it was rung
-    std::atomic<sequence> awaited;      ///< (D2): the sequence whose admission the worker waits for
-    std::atomic<std::uint32_t> stage;   ///< a worker_stage
-    std::atomic<std::uint64_t> handled; ///< messages that this incarnation has published
+    std::atomic<std::uint32_t> bell;  ///< futex: 0 while the worker sleeps or may sleep, 1 once it was rung
+    std::atomic<sequence> awaited;    ///< (D2): the sequence whose admission the worker waits for
+    std::atomic<std::uint32_t> stage; ///< a worker_stage
     std::atomic<std::int64_t>
         running_since_ns; ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
 };

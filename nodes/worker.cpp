@@ -61,16 +61,15 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , self_(self)
     , seat_(shared.seat(self.seat)) {}
 
-worker::end worker::run() {
+void worker::run() {
     std::uint64_t handled = 0;
     while (const std::optional<sequence> number = find_work()) {
         handle(*number);
         if (++handled == options_.recycle_after) {
             seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving), std::memory_order_relaxed);
-            return end::recycled;
+            return;
         }
     }
-    return end::stopped;
 }
 
 bool worker::initialise() {
@@ -278,7 +277,6 @@ void worker::publish() {
         throw std::logic_error("forkflow: the state word of a claimed message was changed by somebody else");
     }
     at(step::published);
-    seat_.handled.fetch_add(1, std::memory_order_relaxed);
     parent_bell& bell = shared_.bell();
     std::uint64_t wanted = arm_bit | claim_.number;
     bool ring = bell.armed.load(std::memory_order_seq_cst) == wanted &&

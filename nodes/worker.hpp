@@ -19,8 +19,6 @@ public:
         std::uint32_t seat;
         std::uint32_t incarnation;
     };
-    /// Why a worker left in good order.
-    enum class end { stopped, recycled };
 
     worker(const rings& shared, const pool_options& options, const worker_body& body, const step_hook& hook,
            identity self);
@@ -30,7 +28,7 @@ public:
     /// After initialise: handles messages until the pool stops or `recycle_after` is reached. Throws
     /// worker_killed, if a hook does, and std::logic_error if somebody else changed what only this worker may
     /// change.
-    end run();
+    void run();
 
 private:
     [[nodiscard]] std::optional<sequence> find_work();
