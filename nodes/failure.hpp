@@ -39,6 +39,7 @@ struct failure {
     std::size_t peak_memory_kib = 0;     ///< the most memory that the dead worker ever had resident
     std::string exception_type{};        ///< the readable name of the exception's type
     std::string what{};                  ///< what it said, or a sentence about what happened
+    std::string stderr_tail{};           ///< crashed, timed_out: what the worker wrote last to standard error
     forkflow::stack_trace stack_trace{}; ///< of the throwing or crashing point in the worker
 };
 

@@ -2,6 +2,8 @@
 #include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
+#include <forkflow/nodes/output_tail.hpp>
+#include <forkflow/nodes/seat_table.hpp>
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/worker_process.hpp>
 
@@ -17,7 +19,10 @@
 #include <csignal>
 #include <deque>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace forkflow::nodes {
 namespace {
@@ -35,15 +40,20 @@ public:
         // socket. Without pidfds (before Linux 5.3) the socket's end of file must do.
         parent_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, setup.parent_pid, 0U)));
         open_ = ::getppid() == setup.parent_pid; // else it died before the line above
+        at(step::server_started, 0);
     }
 
     void serve() {
         while (open_) {
-            pollfd watched[3] = {
+            std::vector<pollfd> watched = {
                 {setup_.socket, static_cast<short>(untold_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
                 {children_.get(), POLLIN, 0},
                 {parent_.get(), POLLIN, 0}};
-            uninterrupted([&] { return ::poll(watched, 3, -1); });
+            for (const auto& [pid, sitting] : workers_) {
+                watched.push_back({sitting.output ? sitting.output->get() : -1, POLLIN, 0});
+            }
+            uninterrupted([&] { return ::poll(watched.data(), watched.size(), -1); });
+            drain_outputs(watched);
             if (watched[1].revents != 0) {
                 reap();
             }
@@ -55,7 +65,7 @@ public:
             }
             open_ = open_ && watched[2].revents == 0;
         }
-        for (const auto& [pid, seat] : workers_) {
+        for (const auto& [pid, sitting] : workers_) {
             kill_group(pid);
         }
         while (!workers_.empty()) {
@@ -64,10 +74,26 @@ public:
     }
 
 private:
-    struct seat_of {
-        std::uint32_t seat;
-        std::uint32_t incarnation;
+    struct sitter {
+        worker_identity who;
+        std::optional<output_tail> output{};
     };
+
+    void at(step here, std::uint32_t seat) const {
+        if (setup_.hook) {
+            setup_.hook(here, seat);
+        }
+    }
+
+    /// `watched`: behind the first three, one for each worker, in their order.
+    void drain_outputs(const std::vector<pollfd>& watched) {
+        auto seen = watched.begin() + 3;
+        for (auto& [pid, sitting] : workers_) {
+            if (seen++->revents != 0 && !sitting.output->drain()) {
+                sitting.output->close();
+            }
+        }
+    }
 
     void take_request() {
         fork_server_request request{};
@@ -78,35 +104,59 @@ private:
         }
         if (got != sizeof request) {
             open_ = false; // end of file: the parent closed, or died
-        } else if (request.what == fork_server_request::kind::start) {
-            start({request.seat, request.incarnation});
-        } else {
-            kill({request.seat, request.incarnation});
-        }
-    }
-
-    void start(seat_of place) {
-        const pid_t pid = ::fork();
-        if (pid == 0) {
-            children_.reset();
-            parent_.reset();
-            ::close(setup_.socket);
-            run_worker_process(server_pid_, place.seat, place.incarnation, setup_.main);
-        }
-        if (pid == -1) {
-            tell({.what = host_event::kind::refused,
-                  .seat = place.seat,
-                  .incarnation = place.incarnation,
-                  .error = errno});
             return;
         }
-        ::setpgid(pid, pid); // in both processes: whoever comes first, a kill of the group finds it
-        workers_.emplace(pid, place);
+        at(step::server_asked, request.seat);
+        if (request.what == fork_server_request::kind::start) {
+            start({.seat = request.seat, .incarnation = request.incarnation});
+        } else {
+            kill({.seat = request.seat, .incarnation = request.incarnation});
+        }
     }
 
-    void kill(seat_of place) {
-        for (const auto& [pid, seat] : workers_) {
-            if (seat.seat == place.seat && seat.incarnation == place.incarnation) {
+    void start(const worker_identity& who) {
+        sitter made{.who = who};
+        try {
+            if (setup_.stderr_tail_bytes > 0) {
+                made.output.emplace(setup_.stderr_tail_bytes);
+            }
+            fork_into(made);
+        } catch (const std::system_error& refused) {
+            tell({.what = host_event::kind::refused,
+                  .seat = who.seat,
+                  .incarnation = who.incarnation,
+                  .error = refused.code().value()});
+        }
+    }
+
+    void fork_into(sitter& made) {
+        const pid_t pid = checked("fork", ::fork());
+        if (pid == 0) {
+            become_worker(made);
+        }
+        ::setpgid(pid, pid); // in both processes: whoever comes first, a kill of the group finds it
+        at(step::server_forked, made.who.seat);
+        if (made.output) {
+            made.output->close_writing_end();
+        }
+        workers_.emplace(pid, std::move(made));
+    }
+
+    /// In the child. Nothing may be thrown out of here: there is one fork server.
+    [[noreturn]] void become_worker(sitter& made) noexcept {
+        children_.reset();
+        parent_.reset();
+        ::close(setup_.socket);
+        if (made.output) {
+            made.output->become_standard_error();
+        }
+        workers_.clear(); // the other workers' outputs
+        run_worker_process(server_pid_, made.who.seat, made.who.incarnation, setup_.main);
+    }
+
+    void kill(const worker_identity& who) {
+        for (const auto& [pid, sitting] : workers_) {
+            if (sitting.who == who) {
                 kill_group(pid); // not reaped yet, so the number still means this process
             }
         }
@@ -141,27 +191,51 @@ private:
             return true;
         }
         ::kill(-pid, SIGKILL); // what the worker forked and left in its group goes with it
+        at(step::server_reaped, found->second.who.seat);
         tell({.what = host_event::kind::died,
-              .seat = found->second.seat,
-              .incarnation = found->second.incarnation,
+              .seat = found->second.who.seat,
+              .incarnation = found->second.who.incarnation,
               .pid = pid,
               .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
               .status = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-              .peak_memory_kib = static_cast<std::uint64_t>(used.ru_maxrss)});
+              .peak_memory_kib = static_cast<std::uint64_t>(used.ru_maxrss),
+              .stderr_tail = last_output(found->second)});
         workers_.erase(found);
         return true;
     }
 
+    static std::string last_output(sitter& gone) {
+        if (!gone.output) {
+            return {};
+        }
+        gone.output->drain();
+        return gone.output->take();
+    }
+
     /// Never waits: the parent may itself be waiting to be heard.
-    void tell(const host_event& event) {
-        untold_.push_back(event);
+    void tell(host_event event) {
+        const std::uint32_t seat = event.seat;
+        untold_.push_back(std::move(event));
         tell_untold();
+        at(step::server_told, seat);
     }
 
     void tell_untold() {
         while (!untold_.empty()) {
-            const ssize_t sent = uninterrupted([this] {
-                return ::send(setup_.socket, &untold_.front(), sizeof(host_event),
+            const host_event& event = untold_.front();
+            fork_server_notice notice{.what = event.what,
+                                      .seat = event.seat,
+                                      .incarnation = event.incarnation,
+                                      .pid = event.pid,
+                                      .signal = event.signal,
+                                      .status = event.status,
+                                      .error = event.error,
+                                      .tail_bytes = static_cast<std::uint32_t>(event.stderr_tail.size()),
+                                      .peak_memory_kib = event.peak_memory_kib,
+                                      .tail = {}};
+            event.stderr_tail.copy(notice.tail, sizeof notice.tail);
+            const ssize_t sent = uninterrupted([&] {
+                return ::send(setup_.socket, &notice, notice_head_bytes + notice.tail_bytes,
                               MSG_NOSIGNAL | MSG_DONTWAIT);
             });
             if (sent == -1 && errno == EAGAIN) {
@@ -175,7 +249,7 @@ private:
     const pid_t server_pid_ = ::getpid();
     descriptor children_;
     descriptor parent_;
-    std::map<pid_t, seat_of> workers_;
+    std::map<pid_t, sitter> workers_;
     std::deque<host_event> untold_; ///< events for which the socket had no room yet
     bool open_ = true;
 };

@@ -2,6 +2,7 @@
 // The fork server: the single-threaded process that forks, kills and reaps workers.
 #pragma once
 
+#include <forkflow/nodes/steps.hpp>
 #include <forkflow/nodes/worker_host.hpp>
 
 #include <span>
@@ -13,7 +14,9 @@ struct fork_server_setup {
     int socket;   ///< its end of the pair
     int lifeline; ///< held open by it and by every worker: the parent sees when the last is gone
     int parent_pid;
-    std::span<const int> keep; ///< descriptors that stay open in workers, beside 0, 1 and 2
+    std::span<const int> keep;     ///< descriptors that stay open in workers, beside 0, 1 and 2
+    std::size_t stderr_tail_bytes; ///< how much of a worker's standard error is kept; 0: it is inherited
+    const step_hook& hook;
     const worker_main& main;
 };
 

@@ -2,6 +2,7 @@
 // What the parent and the fork server say to each other, over one SOCK_SEQPACKET pair.
 #pragma once
 
+#include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/worker_host.hpp>
 
 #include <type_traits>
@@ -16,7 +17,23 @@ struct fork_server_request {
     std::uint32_t incarnation;
 };
 
-/// To the parent: one packet is one host_event (died or refused). End of file means: the fork server is gone.
-static_assert(std::is_trivially_copyable_v<host_event> && std::is_trivially_copyable_v<fork_server_request>);
+/// To the parent: one packet is one of these (died or refused) and, behind its `tail_bytes`, the worker's
+/// last words to standard error. End of file means: the fork server is gone.
+struct fork_server_notice {
+    host_event::kind what = host_event::kind::died;
+    std::uint32_t seat = 0;
+    std::uint32_t incarnation = 0;
+    int pid = 0;
+    int signal = 0;
+    int status = 0;
+    int error = 0;
+    std::uint32_t tail_bytes = 0;
+    std::uint64_t peak_memory_kib = 0;
+    char tail[most_stderr_tail_bytes];
+};
+inline constexpr std::size_t notice_head_bytes = offsetof(fork_server_notice, tail);
+
+static_assert(std::is_trivially_copyable_v<fork_server_notice> &&
+              std::is_trivially_copyable_v<fork_server_request>);
 
 } // namespace forkflow::nodes

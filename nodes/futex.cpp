@@ -7,8 +7,8 @@
 
 namespace forkflow::nodes {
 
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
-    ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, nullptr, nullptr, 0);
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+    return ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, nullptr, nullptr, 0) == 0;
 }
 
 void futex_wake(const std::atomic<std::uint32_t>& word, int count) noexcept {

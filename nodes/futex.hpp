@@ -7,10 +7,11 @@
 
 namespace forkflow::nodes {
 
-/// Sleeps while `word` holds `expected`, until woken. May return early; look again. Thread- and process-safe.
+/// Sleeps while `word` holds `expected`, until woken. True if it was woken; false if it did not sleep, or a
+/// signal came. May return early; look again. Thread- and process-safe.
 /// std::atomic::wait is no substitute: libstdc++ waits on a process-private futex, or on a private proxy of
 /// the word.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 
 /// Wakes up to `count` sleepers of `word`, in any process. One system call.
 void futex_wake(const std::atomic<std::uint32_t>& word, int count) noexcept;

@@ -23,9 +23,11 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
     : options_(resolved(std::move(options)))
     , body_(std::move(body))
     , shared_(options_, options_.testing.first_sequence)
+    , seats_(shared_.seats())
     , window_(shared_)
     , failures_(shared_.capacity())
-    , requests_(shared_, window_, failures_)
+    , guard_(shared_, seats_, failures_)
+    , requests_(shared_, window_, failures_, guard_)
     , crew_(std::make_unique<crew>(*this, std::move(on_progress))) {}
 
 pool::~pool() = default;
@@ -39,10 +41,9 @@ void pool::withdraw() {
 }
 
 failure pool::corrupted(const waiting_outcome& outcome) {
-    return {.kind = failure_kind::not_decodable,
-            .sequence = outcome.number,
-            .attempts = outcome.attempts,
-            .what = "a worker has changed the state of this message"};
+    failure wild = word_guard::wild_word(outcome.number);
+    wild.attempts = outcome.attempts;
+    return wild;
 }
 
 void pool::commit_request(sequence number, const byte_writer& written) {
@@ -74,6 +75,16 @@ failure pool::take_failure(const waiting_outcome& outcome) {
     return taken;
 }
 
+bool pool::rest() {
+    if (!window_.arm()) {
+        return false;
+    }
+    if (guard_.is_wild(window_.next_to_emit())) {
+        crew_->tending.purge();
+    }
+    return true;
+}
+
 void pool::release(fate counted_as) {
     window_.release();
     std::uint64_t* const count[] = {&counts_.results, &counts_.failures, &counts_.markers, &counts_.dropped};
@@ -98,6 +109,7 @@ statistics pool::snapshot() const {
     now.window = options_.window;
     now.requests = options_.requests;
     now.deaths = crew_->tending.deaths();
+    now.recycled = crew_->tending.recycled();
     now.retries = crew_->tending.retries();
     return now;
 }

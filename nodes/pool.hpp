@@ -66,7 +66,7 @@ public:
     void release(fate counted_as);
     /// To be called before the collector rests: lets workers go on, and arms. False: there is another
     /// outcome.
-    [[nodiscard]] bool rest() { return window_.arm(); }
+    [[nodiscard]] bool rest();
 
     /// Lets every message that no worker has claimed come out as a failure. Thread-safe.
     void withdraw();
@@ -104,8 +104,10 @@ private:
     pool_options options_;
     worker_body body_;
     rings shared_;
+    seat_table seats_;
     reorder_window window_;
     failure_shelf failures_;
+    word_guard guard_;
     request_ring requests_;
     mutable polite_mutex collecting_;
     counts counts_; ///< guarded by collecting_

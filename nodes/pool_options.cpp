@@ -20,6 +20,20 @@ void check(const char* field, std::size_t value, std::size_t least, std::size_t 
     }
 }
 
+void check(const char* field, std::chrono::nanoseconds value) {
+    if (value < std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
+                                    std::to_string(value.count()) + " ns, but must be 0 or more");
+    }
+}
+
+void check(const char* field, int niceness) {
+    if (niceness < -20 || niceness > 19) {
+        throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
+                                    std::to_string(niceness) + ", but must be -20 to 19");
+    }
+}
+
 std::size_t usable_cpus() {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -48,9 +62,16 @@ pool_options resolved(pool_options options) {
     check("requests", options.requests, 1, most_slots);
     check("max_message_bytes", options.max_message_bytes, 1, std::size_t{1} << 30U);
     check("attempts", options.attempts, 1, nodes::max_attempts);
-    if (options.deadline < std::chrono::nanoseconds::zero()) {
-        throw std::invalid_argument("forkflow::pool_options::deadline is " +
-                                    std::to_string(options.deadline.count()) + " ns, but must be 0 or more");
+    check("deadline", options.deadline);
+    check("recycle_age", options.recycle_age);
+    check("init_deadline", options.init_deadline);
+    check("linger", options.linger);
+    check("stderr_tail_bytes", options.stderr_tail_bytes, 0, nodes::most_stderr_tail_bytes);
+    check("limits.niceness", options.limits.niceness.value_or(0));
+    if (options.recycles() && options.workers == nodes::max_workers) {
+        throw std::invalid_argument("forkflow::pool_options::workers is " + std::to_string(options.workers) +
+                                    ", but must be 1 to " + std::to_string(nodes::max_workers - 1) +
+                                    " if workers are recycled");
     }
     for (const int descriptor : options.keep_descriptors) {
         if (descriptor < 0) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <forkflow/nodes/testing.hpp>
+#include <forkflow/nodes/worker_limits.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -28,16 +29,41 @@ struct pool_options {
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1
     /// to 31. With 1, every body starts at most once per message.
     unsigned attempts = 2;
-    /// A worker is replaced after so many messages. 0: never.
+    /// A worker is replaced after so many messages. 0: never. Its replacement is started, and initialised,
+    /// while it works on; so it may handle some more. At any time one worker at the most is being replaced.
     std::size_t recycle_after = 0;
-    /// Called once in each worker before its first message. If it throws or dies again and again, the pool
-    /// fails.
+    /// A worker that is older is replaced after its next message. 0: never.
+    std::chrono::nanoseconds recycle_age{0};
+    /// A worker whose private memory has grown by so much since worker_init is replaced. 0: never. Looked at
+    /// after messages, at most every 10 ms.
+    std::size_t recycle_growth_bytes = 0;
+    /// Called once in each worker before its first message. If it throws, dies or hangs again and again, the
+    /// pool fails, and says why.
     std::function<void()> worker_init{};
+    /// How long worker_init may take; then the worker is killed. 0: as long as it likes.
+    std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
+    /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up rights.
+    /// After it forkflow's own part of a worker calls nothing but futex, exit_group, and what a crash needs
+    /// (rt_sigreturn, tgkill, getpid, gettid); and pread64 with recycle_growth_bytes.
+    std::function<void()> sandbox{};
+    /// What each worker may use.
+    worker_limits limits{};
+    /// What a worker writes to its standard error is kept, and the last so many bytes of it are put into a
+    /// failure (stderr_tail) when it dies. 0: standard error is the application's. At most 32 KiB.
+    std::size_t stderr_tail_bytes = 0;
+    /// How long the destructor waits for the workers to finish the messages inside, before it kills them. The
+    /// outcomes are dropped in either case. 0: it kills at once.
+    std::chrono::nanoseconds linger{0};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.
     std::vector<int> keep_descriptors{};
     /// For forkflow's own tests.
     nodes::test_settings testing{};
+
+    /// True if workers are replaced although nothing is wrong with them.
+    [[nodiscard]] bool recycles() const noexcept {
+        return recycle_after > 0 || recycle_age.count() > 0 || recycle_growth_bytes > 0;
+    }
 };
 
 /// Checks `options` and fills in what they leave open. Throws std::invalid_argument. Thread-safe.

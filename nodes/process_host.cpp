@@ -45,7 +45,7 @@ void flush_if_free(FILE* stream) {
 
 } // namespace
 
-process_host::process_host(const worker_main& main, const std::vector<int>& keep) {
+process_host::process_host(const worker_main& main, const pool_options& options) {
     int pair[2] = {-1, -1};
     checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
     socket_ = descriptor(pair[0]);
@@ -53,10 +53,10 @@ process_host::process_host(const worker_main& main, const std::vector<int>& keep
     interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
     checked("pipe2", ::pipe2(pair, O_CLOEXEC));
     lifeline_ = descriptor(pair[0]);
-    fork_server(main, keep, std::move(server_end), descriptor(pair[1]));
+    fork_server(main, options, std::move(server_end), descriptor(pair[1]));
 }
 
-void process_host::fork_server(const worker_main& main, const std::vector<int>& keep, descriptor server_end,
+void process_host::fork_server(const worker_main& main, const pool_options& options, descriptor server_end,
                                descriptor lifeline_end) {
     flush_if_free(stdout);
     flush_if_free(stderr);
@@ -67,7 +67,9 @@ void process_host::fork_server(const worker_main& main, const std::vector<int>& 
         run_fork_server({.socket = server_end.get(),
                          .lifeline = lifeline_end.get(),
                          .parent_pid = parent_pid,
-                         .keep = keep,
+                         .keep = options.keep_descriptors,
+                         .stderr_tail_bytes = options.stderr_tail_bytes,
+                         .hook = options.testing.hook,
                          .main = main});
     }
     // Nobody can have reaped it yet but an application that reaps all children, at this very moment.
@@ -121,11 +123,19 @@ host_event process_host::next_event(std::int64_t patience_ns) {
     if (watched[0].revents == 0 && watched[2].revents == 0) {
         return {.what = host_event::kind::quiet};
     }
-    host_event event;
+    fork_server_notice notice;
     const ssize_t got =
-        uninterrupted([&] { return ::recv(socket_.get(), &event, sizeof event, MSG_DONTWAIT); });
-    if (got == sizeof event) {
-        return event;
+        uninterrupted([&] { return ::recv(socket_.get(), &notice, sizeof notice, MSG_DONTWAIT); });
+    if (got >= static_cast<ssize_t>(notice_head_bytes)) {
+        return {.what = notice.what,
+                .seat = notice.seat,
+                .incarnation = notice.incarnation,
+                .pid = notice.pid,
+                .signal = notice.signal,
+                .status = notice.status,
+                .error = notice.error,
+                .peak_memory_kib = notice.peak_memory_kib,
+                .stderr_tail = {notice.tail, static_cast<std::size_t>(got) - notice_head_bytes}};
     }
     // End of file; or nothing, and the fork server is dead, although some other child of ours holds its end
     // of the pair.

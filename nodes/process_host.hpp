@@ -3,9 +3,8 @@
 #pragma once
 
 #include <forkflow/nodes/descriptor.hpp>
+#include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/worker_host.hpp>
-
-#include <vector>
 
 namespace forkflow::nodes {
 
@@ -16,8 +15,8 @@ namespace forkflow::nodes {
 /// threads are started.
 class process_host final : public worker_host {
 public:
-    /// `keep`: descriptors that stay open in workers. Throws std::system_error.
-    process_host(const worker_main& main, const std::vector<int>& keep);
+    /// Throws std::system_error. `options` and `main` must outlive the call only.
+    process_host(const worker_main& main, const pool_options& options);
     ~process_host() override;
     process_host(const process_host&) = delete;
     process_host& operator=(const process_host&) = delete;
@@ -29,7 +28,7 @@ public:
     host_event next_event(std::int64_t patience_ns) override;
 
 private:
-    void fork_server(const worker_main& main, const std::vector<int>& keep, descriptor server_end,
+    void fork_server(const worker_main& main, const pool_options& options, descriptor server_end,
                      descriptor lifeline_end);
     void wait_for_last_worker();
 

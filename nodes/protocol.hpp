@@ -23,19 +23,34 @@
 //                                                                       claimed: charged to (k, i)
 //   claimed(k, i) → published   its claimer  CAS (P), bytes before      claimed: retried, the result is
 //                                                                       written anew / it counts
-//   claimed(k, i) → ready       supervisor   store, attempt + 1; only   –
-//                                            after (k, i) was reaped
-//   claimed(k, i) → failed      supervisor   likewise, record before    –
+//   claimed(k, i) → condemned   supervisor   CAS; its deadline has      –
+//                                            passed
+//   claimed(k, i), condemned    supervisor   store, attempt + 1, (k, i) –
+//     → ready for (k', i')                   := its heir; only after
+//                                            (k, i) was reaped
+//   claimed(k, i), condemned    supervisor   likewise, record before    –
+//     → failed
+//   ready for (k', i') → ready  supervisor   store; only after (k', i') –
+//     for another heir                       was reaped
 //   ready → claimed(parent)     parent       CAS; when the pool has     –
 //                                            failed, or to withdraw
 //   claimed(parent) → failed    parent       store, record before       –
 //   published → empty           collector    store, bytes taken before  –
 //   marker, failed → empty      collector    store                      –
 //
-// Retries: a message that became ready again lies behind the cursors of the workers that are at work. It is
-// found by the replacement, which begins at the oldest message in flight, or by a worker that runs out of
-// work: if `reopened` has moved since it looked from the oldest on, it does so again before it sleeps. The
-// supervisor moves `reopened` after the state, and then rings one that sleeps.
+// Deadlines: whoever condemns a claim kills its worker afterwards. A worker that cannot publish because its
+// claim is condemned waits for its death, so it never takes a further message, and nobody is killed for a
+// message that he has published. If the publication is faster, the message counts and nobody is killed.
+//
+// Retries go to a *fresh* worker: a ready word with an attempt above 1 names its heir, the one worker who may
+// claim it: the incarnation that takes the dead one's seat, or the relief that took over from it. The heir
+// looks from the oldest message in flight on, when it begins and whenever `reopened` has moved; the
+// supervisor moves `reopened` after the state, and then rings every worker.
+//
+// Relief: a worker that is to be recycled asks (relief_wanted, then the parent's bell) and works on. The
+// supervisor starts its relief in a spare seat and notes in the sealed part whom it relieves. The relief,
+// once ready, writes `leave` into that seat and rings it; the old one goes before its next claim, and its
+// seat is the spare one from then on. If either dies on the way, the other stays; nobody waits for anybody.
 //
 // Numbers may be committed out of turn. A worker stops at the first that is not; so who commits s rings one
 // sleeper for s, and one for each ready message that follows s without a gap.
@@ -54,16 +69,23 @@
 //        sleeper                  says so                 looks again at         who changes it
 //   (D1) worker without work      idle_seats += k         state(cursor)          parent: state := ready
 //                                                         reopened               supervisor: reopened += 1
+//                                                         leave                  its relief: leave := i
 //   (D2) worker, not admitted     blocked_seats += k      admitted               collector: admitted := …
 //   (D3) collector, no outcome    armed := next to emit   state(next to emit)    worker: state := published
 //   (D4) parent, no room          room_countdown := n     all states             worker: state := published
 //
 // A waker takes the sleeper's name off the list (one atomic step) before it rings, so each sleep is rung at
-// most once. A ring spent on a dying worker, or not given by one that died between publishing and ringing, is
-// made good by the supervisor: after every death it rings the parent and one idle worker.
+// most once; (D3) needs no list, as only one publishes the number that is waited for. A ring spent on a dying
+// worker, or not given by one that died between publishing and ringing, is made good by the supervisor: after
+// every death that was not asked for it rings the parent and every worker.
 //
-// Trust: workers map the request region read-only. The parent copies once what a worker can write, and checks
-// the copy.
+// Trust: workers map the sealed part (requests, admission, what the collector waits for) read-only. The
+// parent copies once what a worker can write, and checks the copy. A word that no transition can have
+// written was written by a wild worker: who finds one (the collector at its next number, the supervisor
+// after a death, a worker whose publication is refused) has all workers killed; once all are reaped, so that
+// nobody can still be at work on it, the message fails. What one wild worker may do to the wakes of the
+// others lasts until the next death at the longest, and never keeps the next outcome from being seen, since
+// (D3) is out of its reach.
 // clang-format on
 #pragma once
 
@@ -84,9 +106,10 @@ inline constexpr std::uint32_t parent_seat = 1023; ///< the owner of what the pa
 inline constexpr std::uint32_t max_attempts = 31;  ///< attempts are 5 bits
 inline constexpr std::uint32_t incarnation_mask = (1U << 14U) - 1U;
 inline constexpr std::size_t max_stack_frames = 60;
+inline constexpr std::size_t most_stderr_tail_bytes = std::size_t{32} << 10U;
 
 /// Where a message is on its way. Zero is what fresh memory holds.
-enum class message_state : std::uint8_t { empty, ready, claimed, published, failed, marker };
+enum class message_state : std::uint8_t { empty, ready, claimed, published, failed, marker, condemned };
 
 /// One state word, unpacked. Its 64 bits, from the lowest: sequence 32, state 3, attempt 5, seat 10,
 /// incarnation 14.
@@ -94,8 +117,8 @@ struct state_word {
     sequence number = 0;
     message_state state = message_state::empty;
     std::uint32_t attempt = 0;     ///< which attempt this is or will be, from 1
-    std::uint32_t seat = 0;        ///< of the claimer
-    std::uint32_t incarnation = 0; ///< of the claimer
+    std::uint32_t seat = 0;        ///< of the claimer; while ready, with attempt > 1, of the heir
+    std::uint32_t incarnation = 0; ///< likewise
 
     [[nodiscard]] constexpr std::uint64_t packed() const noexcept {
         return std::uint64_t{number} | (std::uint64_t{static_cast<std::uint8_t>(state)} << 32U) |
@@ -111,8 +134,18 @@ struct state_word {
     }
     /// True if the owner still has to hand something in (the message waits or runs).
     [[nodiscard]] constexpr bool unfinished() const noexcept {
-        return state == message_state::empty || state == message_state::ready ||
-               state == message_state::claimed;
+        return state == message_state::empty || state == message_state::ready || owned();
+    }
+    /// True if somebody has taken the message and not handed anything in.
+    [[nodiscard]] constexpr bool owned() const noexcept {
+        return state == message_state::claimed || state == message_state::condemned;
+    }
+    /// True if only the worker in `seat` may claim the message.
+    [[nodiscard]] constexpr bool has_heir() const noexcept {
+        return state == message_state::ready && attempt > 1;
+    }
+    [[nodiscard]] constexpr bool names(std::uint32_t seat_, std::uint32_t incarnation_) const noexcept {
+        return seat == seat_ && incarnation == incarnation_;
     }
     friend constexpr bool operator==(const state_word&, const state_word&) = default;
 };
@@ -135,12 +168,18 @@ struct alignas(cache_line_bytes) parent_block {
         emitted; ///< a hint, never too high: how many outcomes were taken; does not wrap
 
     std::atomic<std::uint32_t> stopping; ///< 1: workers leave as soon as they look for work
+    std::atomic<std::uint64_t>
+        armed; ///< (D3): arm_bit | the sequence that the collector waits for, or waited for last
+};
+
+/// Whom the worker in a seat relieves. Written by the parent alone, before the worker is started.
+struct relief_order {
+    std::atomic<std::uint32_t> seat; ///< of the worker that goes once this one is ready; parent_seat: nobody
+    std::atomic<std::uint32_t> incarnation;
 };
 
 /// Written by the parent and by workers: how the parent is woken.
 struct alignas(cache_line_bytes) parent_bell {
-    std::atomic<std::uint64_t>
-        armed; ///< (D3): arm_bit | the sequence that the collector waits for; 0: not waiting
     std::atomic<std::int32_t>
         room_countdown; ///< (D4): the publisher that counts it down to 0 rings; ≤ 0: not waiting
     std::atomic<std::uint32_t> rings; ///< futex: how often the parent was rung
@@ -152,12 +191,18 @@ enum class worker_stage : std::uint32_t { starting, initialising, ready, leaving
 
 /// One seat: its worker's doorbell and what it tells about itself.
 struct alignas(cache_line_bytes) seat_block {
-    std::atomic<std::uint32_t> bell;  ///< futex: 0 while the worker sleeps or may sleep, 1 once it was rung
-    std::atomic<sequence> awaited;    ///< (D2): the sequence whose admission the worker waits for
-    std::atomic<std::uint32_t> stage; ///< a worker_stage
+    std::atomic<std::uint32_t> bell;   ///< futex: 0 while the worker sleeps or may sleep, 1 once it was rung
+    std::atomic<sequence> awaited;     ///< (D2): the sequence whose admission the worker waits for
+    std::atomic<std::uint32_t> stage;  ///< a worker_stage
+    std::atomic<std::uint32_t> tenant; ///< the worker's incarnation, for it to see that nobody wrote here
     std::atomic<std::int64_t>
-        running_since_ns; ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
+        running_since_ns;             ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
+    std::atomic<std::uint64_t> leave; ///< leave_bit | the incarnation that is to go before its next claim
 };
+inline constexpr std::uint64_t leave_bit = std::uint64_t{1} << 32U;
+
+/// The exit status of a worker that found words changed which nobody else may change.
+inline constexpr int broken_protocol_status = 70;
 
 /// A worker's last words: written by its signal handler, or when its initialiser threw.
 struct alignas(cache_line_bytes) last_words {
@@ -191,7 +236,7 @@ static_assert(sizeof(state_cell) == cache_line_bytes && sizeof(parent_block) == 
 static_assert(sizeof(parent_bell) == cache_line_bytes && sizeof(seat_block) == cache_line_bytes);
 static_assert(sizeof(seat_set) == 2 * cache_line_bytes && sizeof(slot_header) == 16 &&
               alignof(slot_header) == 8);
-static_assert(offsetof(parent_bell, rings) == 12 && offsetof(seat_block, bell) == 0);
+static_assert(offsetof(parent_bell, rings) == 4 && offsetof(seat_block, bell) == 0);
 static_assert(inline_bytes % 16 == 0 && std::has_single_bit(slot_bytes));
 
 } // namespace forkflow::nodes

@@ -58,7 +58,7 @@ void reorder_window::admit() {
     released_since_admission_ = 0;
     const sequence admitted = next_to_emit_.load(std::memory_order_relaxed) + shared_.window() - 1;
     shared_.parent().admitted.store(admitted, std::memory_order_seq_cst); // (A), (D2)
-    for_each_seat(shared_.blocked_seats(), shared_.workers(), [&](std::uint32_t seat) {
+    for_each_seat(shared_.blocked_seats(), shared_.seats(), [&](std::uint32_t seat) {
         // What the worker awaits was stored before it entered the set.
         if (!before(admitted, shared_.seat(seat).awaited.load(std::memory_order_acquire)) &&
             erase(shared_.blocked_seats(), seat)) {
@@ -71,20 +71,14 @@ void reorder_window::admit() {
 bool reorder_window::arm() {
     admit();
     const sequence number = next_to_emit_.load(std::memory_order_relaxed);
-    shared_.bell().armed.store(arm_bit | number, std::memory_order_seq_cst); // (D3): say so, then look again
+    shared_.parent().armed.store(arm_bit | number,
+                                 std::memory_order_seq_cst); // (D3): say so, then look again
     const state_word word = next_word();
-    if (word.number == number && !word.unfinished()) {
-        shared_.bell().armed.store(
-            0, std::memory_order_relaxed); // a ring that was given meanwhile wakes once for nothing
-        return false;
-    }
-    return true;
+    return word.number != number || word.unfinished(); // else a ring that was given meanwhile is for nothing
 }
 
 void reorder_window::notify(sequence number) const {
-    std::uint64_t wanted = arm_bit | number;
-    if (shared_.bell().armed.load(std::memory_order_seq_cst) == wanted &&
-        shared_.bell().armed.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst)) {
+    if (shared_.is_awaited(number)) {
         shared_.ring_parent();
     }
 }

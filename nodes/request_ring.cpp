@@ -6,10 +6,12 @@
 
 namespace forkflow::nodes {
 
-request_ring::request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures)
+request_ring::request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures,
+                           word_guard& guard)
     : shared_(shared)
     , window_(window)
     , failures_(failures)
+    , guard_(guard)
     , next_(shared.first()) {}
 
 std::optional<sequence> request_ring::try_reserve(message_kind kind) {
@@ -48,7 +50,7 @@ request_ring::census request_ring::count() const noexcept {
         const std::int32_t age = distance(number, seen.number);
         if (age < 0 || (age == 0 && seen.state == message_state::ready)) { // reserved, or committed
             ++counted.waiting;
-        } else if (age == 0 && seen.state == message_state::claimed) {
+        } else if (age == 0 && seen.owned()) {
             ++counted.running;
         } else if (age == 0 && seen.state != message_state::empty) { // not emitted since the loop began
             ++counted.finished;
@@ -67,6 +69,7 @@ void request_ring::commit_request(sequence number, std::size_t length_bytes) {
     shared_.request(number).header = {.length_bytes = length_bytes, .kind = 0, .number = number};
     const state_word word{.number = number, .state = message_state::ready, .attempt = 1};
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (R), (D1)
+    guard_.committed(number);
     if (const failure* const reason =
             broken_.load(std::memory_order_seq_cst)) { // fail_all may have passed by already
         fail_if_ready(number, *reason);
@@ -101,6 +104,7 @@ void request_ring::commit_failure(sequence number, failure outcome) {
 void request_ring::finish(sequence number, message_state state) {
     const state_word word{.number = number, .state = state};
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (D3), (D4)
+    guard_.committed(number);
     window_.notify(number);
     if (shared_.count_down_room()) {
         shared_.ring_parent();

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/failure_shelf.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/word_guard.hpp>
 
 #include <atomic>
 #include <mutex>
@@ -21,7 +22,8 @@ enum class message_kind { request, marker };
 /// the slot is filled and committed without a lock.
 class request_ring {
 public:
-    request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures);
+    request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures,
+                 word_guard& guard);
 
     /// The next number, if the bounds allow one more message of this kind. Never blocks.
     [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind);
@@ -65,6 +67,7 @@ private:
     const rings& shared_;
     const reorder_window& window_;
     failure_shelf& failures_;
+    word_guard& guard_;
     std::mutex reserving_;
     std::atomic<sequence> next_;
     std::atomic<const failure*> broken_{nullptr};

@@ -27,6 +27,7 @@ std::span<const std::byte> slot::payload(std::size_t length_bytes) const noexcep
 
 rings::rings(const pool_options& options, sequence first)
     : workers_(options.workers)
+    , seats_(options.workers + (options.recycles() ? 1 : 0))
     , window_(static_cast<std::uint32_t>(options.window))
     , requests_(static_cast<std::uint32_t>(options.requests))
     , capacity_(std::bit_ceil(window_ + requests_))
@@ -34,9 +35,10 @@ rings::rings(const pool_options& options, sequence first)
     , max_message_bytes_(options.max_message_bytes)
     , extent_bytes_(round_up(std::max(max_message_bytes_, least_extent_bytes), page_bytes))
     , first_(first)
-    , request_extents_offset_(round_up(request_slots_offset + capacity_ * slot_bytes, page_bytes))
-    , last_words_offset_(round_up(seats_offset + workers_ * sizeof(seat_block), cache_line_bytes))
-    , states_offset_(last_words_offset_ + workers_ * sizeof(last_words))
+    , request_slots_offset_(round_up(orders_offset + seats_ * sizeof(relief_order), page_bytes))
+    , request_extents_offset_(round_up(request_slots_offset_ + capacity_ * slot_bytes, page_bytes))
+    , last_words_offset_(round_up(seats_offset + seats_ * sizeof(seat_block), cache_line_bytes))
+    , states_offset_(last_words_offset_ + seats_ * sizeof(last_words))
     , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
     , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
@@ -69,7 +71,7 @@ void rings::ring_parent() const noexcept {
 
 bool rings::ring_one_idle() const noexcept {
     bool rang = false;
-    for_each_seat(idle_seats(), workers_, [&](std::uint32_t seat) {
+    for_each_seat(idle_seats(), seats_, [&](std::uint32_t seat) {
         if (erase(idle_seats(), seat)) {
             ring_seat(seat);
             rang = true;
@@ -77,6 +79,17 @@ bool rings::ring_one_idle() const noexcept {
         return !rang;
     });
     return rang;
+}
+
+void rings::ring_all_seats() const noexcept {
+    for (std::uint32_t seat = 0; seat < seats_; ++seat) {
+        ring_seat(seat);
+    }
+}
+
+void rings::ask_to_leave(std::uint32_t seat_index, std::uint32_t incarnation) const noexcept {
+    seat(seat_index).leave.store(leave_bit | incarnation, std::memory_order_seq_cst); // (D1)
+    ring_seat(seat_index);
 }
 
 bool rings::count_down_room() const noexcept {

@@ -28,6 +28,8 @@ public:
     rings(const pool_options& options, sequence first);
 
     [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
+    /// The places for workers: one more than workers, for a relief, if workers are recycled.
+    [[nodiscard]] std::size_t seats() const noexcept { return seats_; }
     [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
     [[nodiscard]] std::uint32_t requests() const noexcept { return requests_; }
     /// How many sequences have a state word: a power of two, at least requests + window.
@@ -41,6 +43,13 @@ public:
     [[nodiscard]] seat_set& blocked_seats() const noexcept {
         return *at<seat_set>(memory_.open(), blocked_offset);
     }
+    /// Whose workers ask to be relieved.
+    [[nodiscard]] seat_set& relief_wanted() const noexcept {
+        return *at<seat_set>(memory_.open(), relief_wanted_offset);
+    }
+    [[nodiscard]] relief_order& order_for(std::uint32_t seat) const noexcept {
+        return at<relief_order>(memory_.sealed(), orders_offset)[seat];
+    }
     [[nodiscard]] seat_block& seat(std::uint32_t index) const noexcept {
         return at<seat_block>(memory_.open(), seats_offset)[index];
     }
@@ -51,7 +60,7 @@ public:
         return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].bits;
     }
     [[nodiscard]] slot request(sequence number) const noexcept {
-        return slot_at(memory_.sealed(), request_slots_offset, request_extents_offset_,
+        return slot_at(memory_.sealed(), request_slots_offset_, request_extents_offset_,
                        number & (capacity_ - 1));
     }
     [[nodiscard]] slot result(sequence number) const noexcept {
@@ -66,6 +75,14 @@ public:
     void ring_parent() const noexcept;
     /// Rings one worker that sleeps for want of work: the waker's half of (D1). False: none sleeps.
     bool ring_one_idle() const noexcept;
+    /// Rings every worker, asleep or not, whatever the lists of sleepers say.
+    void ring_all_seats() const noexcept;
+    /// Lets the worker `incarnation` in `seat` go before its next claim.
+    void ask_to_leave(std::uint32_t seat, std::uint32_t incarnation) const noexcept;
+    /// True if the collector waits for this number: the waker's look of (D3).
+    [[nodiscard]] bool is_awaited(sequence number) const noexcept {
+        return parent().armed.load(std::memory_order_seq_cst) == (arm_bit | number);
+    }
     /// Notes that one message less waits or runs: the waker's half of (D4). True if the parent is to be rung
     /// for it.
     [[nodiscard]] bool count_down_room() const noexcept;
@@ -73,8 +90,9 @@ public:
 private:
     static constexpr std::size_t idle_offset = cache_line_bytes;
     static constexpr std::size_t blocked_offset = idle_offset + sizeof(seat_set);
-    static constexpr std::size_t seats_offset = blocked_offset + sizeof(seat_set);
-    static constexpr std::size_t request_slots_offset = page_bytes;
+    static constexpr std::size_t relief_wanted_offset = blocked_offset + sizeof(seat_set);
+    static constexpr std::size_t seats_offset = relief_wanted_offset + sizeof(seat_set);
+    static constexpr std::size_t orders_offset = sizeof(parent_block);
 
     template <class T>
     static T* at(std::byte* base, std::size_t offset) noexcept {
@@ -84,6 +102,7 @@ private:
                                std::size_t index) const noexcept;
 
     std::size_t workers_;
+    std::size_t seats_;
     std::uint32_t window_;
     std::uint32_t requests_;
     std::uint32_t capacity_;
@@ -91,6 +110,7 @@ private:
     std::size_t max_message_bytes_;
     std::size_t extent_bytes_;
     sequence first_;
+    std::size_t request_slots_offset_;
     std::size_t request_extents_offset_;
     std::size_t last_words_offset_;
     std::size_t states_offset_;

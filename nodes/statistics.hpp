@@ -28,8 +28,9 @@ struct statistics {
     std::size_t window = 0;   ///< capacity, as resolved
     std::size_t requests = 0; ///< capacity, as resolved
 
-    std::uint64_t deaths = 0;  ///< workers that died without having been asked to
-    std::uint64_t retries = 0; ///< messages given to another worker after a death
+    std::uint64_t deaths = 0;   ///< workers that died without having been asked to
+    std::uint64_t recycled = 0; ///< workers that were relieved, as the options for recycling say
+    std::uint64_t retries = 0;  ///< messages given to another worker after a death
 };
 
 } // namespace forkflow

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The named steps of a worker's life: where tests look, hold and kill.
+// The named steps of workers and fork servers: where tests look, hold and kill.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace forkflow::nodes {
 
-/// Steps of the protocol, in the order in which a worker passes them.
+/// Steps of the protocol: a worker's, in the order in which it passes them, and the fork server's.
 enum class step : std::uint8_t {
     started,            ///< the worker exists; nothing has been done
     initialised,        ///< worker_init is through
@@ -19,14 +19,24 @@ enum class step : std::uint8_t {
     notified,           ///< whoever waits for the result has been woken
     parking,            ///< no work; the worker has said that it will sleep
     woken,              ///< the worker was rung
+    condemned,          ///< its deadline passed before it could publish; it waits to be killed
+    retiring,           ///< the worker is about to ask for its relief
+    relieved,           ///< the worker has told the one that it relieves to go
+    leaving,            ///< the worker was told to go, and has claimed nothing
+    server_started,     ///< the fork server exists; no worker does
+    server_asked,       ///< it has taken a request to start or to kill a worker
+    server_forked,      ///< the worker exists; the fork server has not noted it
+    server_reaped,      ///< a dead worker is reaped; the parent does not know
+    server_told,        ///< the parent was told, of a death or a refusal
 };
-inline constexpr step last_step = step::woken;
+inline constexpr step last_worker_step = step::leaving;
+inline constexpr step last_step = step::server_told;
 
 /// What a hook throws to end a worker that is a thread: it leaves at once, as a killed process would.
 struct worker_killed {};
 
-/// Called at each step with the seat. It may kill the process, or throw worker_killed. An empty hook
-/// costs one predicted branch.
+/// Called at each step with the seat (0 at server_started). It may kill the process, or throw worker_killed.
+/// An empty hook costs one predicted branch.
 using step_hook = std::function<void(step, std::uint32_t seat)>;
 
 } // namespace forkflow::nodes

@@ -17,91 +17,237 @@ constexpr unsigned most_barren_deaths = 5;
 /// pause.
 constexpr std::chrono::milliseconds vacancy_time(50);
 
-std::string words_about(const host_event& death) {
-    return death.signal != 0 ? std::string("the worker was killed by signal ") +
-                                   std::to_string(death.signal) + " (" + ::sigdescr_np(death.signal) + ")"
-                             : "the worker exited with status " + std::to_string(death.status);
-}
-
 } // namespace
 
 supervisor::supervisor(const rings& shared, const pool_options& options, request_ring& requests,
-                       const reorder_window& window, failure_shelf& failures, worker_host& host)
+                       const reorder_window& window, failure_shelf& failures, seat_table& seats,
+                       word_guard& guard, worker_host& host)
     : shared_(shared)
     , options_(options)
     , requests_(requests)
     , window_(window)
-    , failures_(failures)
+    , seats_(seats)
+    , guard_(guard)
     , host_(host)
-    , watch_(shared, options.deadline, requests, window, host)
-
-    , incarnations_(shared.workers(), 0) {}
+    , watch_(shared, options.deadline, requests, window, seats, host)
+    , attribution_(shared, options.attempts, requests, window, failures)
+    , reliefs_(shared, seats) {}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
         fill(seat);
     }
     for (;;) {
-        std::int64_t patience = watch_.kill_overdue(incarnations_);
-        if (const std::int64_t due = fill_vacant_seats(); due > 0) {
-            patience = patience < 0 ? due : std::min(patience, due);
-        }
+        const std::int64_t patience = tend();
         const host_event event = host_.next_event(patience);
-        switch (event.what) {
-        case host_event::kind::died:
-            bury(event);
-            break;
-        case host_event::kind::refused:
-            leave_vacant(event.seat,
-                         std::string("a worker could not be made: fork: ") + std::strerror(event.error));
-            break;
-        case host_event::kind::quiet:
-            break;
-        case host_event::kind::closed:
+        if (event.what == host_event::kind::closed) {
             bury_all({.kind = failure_kind::pool_failed,
                       .what = "the fork server, and all workers with it, are gone"});
             return;
         }
+        handle(event);
     }
 }
+
+void supervisor::handle(const host_event& event) {
+    if (event.what == host_event::kind::died) {
+        bury(event);
+    } else if (event.what == host_event::kind::refused) {
+        seats_.vacate(event.seat);
+        if (!stopping_.load()) {
+            attribution_.settle(event, heir_of(event.seat)); // it may have been somebody's heir
+            replace(event.seat, true,
+                    std::string("a worker could not be made: fork: ") + std::strerror(event.error));
+        }
+    }
+}
+
+/// Does what is due, and returns for how many nanoseconds nothing will be; -1: until somebody calls.
+std::int64_t supervisor::tend() {
+    if (stopping_.load()) {
+        return -1;
+    }
+    if (purge_wanted_.exchange(false) && purged_.empty() && any_wild()) {
+        begin_purge();
+    }
+    const clock::time_point now = clock::now();
+    fill_vacant_seats(now);
+    if (options_.recycles()) {
+        reliefs_.take_requests();
+        start_reliefs(now);
+    }
+    kill_slow_starters(now);
+    std::int64_t patience = watch_.look();
+    if (const auto next = next_time()) {
+        const std::int64_t left =
+            std::max<std::int64_t>(std::chrono::nanoseconds(*next - clock::now()).count(), 1);
+        patience = patience < 0 ? left : std::min(patience, left);
+    }
+    return patience;
+}
+
+std::optional<supervisor::clock::time_point> supervisor::next_time() const {
+    std::optional<clock::time_point> next = spare_seat() ? reliefs_.next_time() : std::nullopt;
+    for (const std::deque<vacancy>* const list : {&vacant_, &slow_}) {
+        if (!list->empty()) {
+            next = std::min(next.value_or(list->front().until), list->front().until);
+        }
+    }
+    return next;
+}
+
+// --- seats
 
 void supervisor::fill(std::uint32_t seat) {
     seat_block& place = shared_.seat(seat);
     place.stage.store(static_cast<std::uint32_t>(worker_stage::starting), std::memory_order_relaxed);
     place.running_since_ns.store(0, std::memory_order_relaxed);
+    place.leave.store(0, std::memory_order_relaxed);
     shared_.words_of(seat).frame_count.store(0, std::memory_order_relaxed);
     shared_.words_of(seat).text_bytes = 0;
     shared_.words_of(seat).engine_frames = 0;
-    incarnations_[seat] = (incarnations_[seat] + 1) & incarnation_mask;
-    host_.start(seat,
-                incarnations_[seat]); // the request's system call orders the stores before the new worker
+    if (!reliefs_.relieved_by(seat)) {
+        reliefs_.begin_plain(seat);
+    }
+    const worker_identity sitter = seats_.take(seat);
+    if (options_.init_deadline.count() > 0) {
+        std::erase_if(slow_, [seat](const vacancy& former) { return former.seat == seat; });
+        slow_.push_back({.seat = seat, .until = clock::now() + options_.init_deadline});
+    }
+    host_.start(sitter.seat, sitter.incarnation); // its system call orders the stores before the new worker
 }
 
-std::int64_t supervisor::fill_vacant_seats() {
-    const auto now = std::chrono::steady_clock::now();
-    while (!vacant_.empty() && !stopping_.load()) {
-        if (vacant_.front().until > now) {
-            return std::chrono::nanoseconds(vacant_.front().until - now).count();
-        }
-        fill(vacant_.front().seat);
+void supervisor::fill_vacant_seats(clock::time_point now) {
+    while (!vacant_.empty() && vacant_.front().until <= now) {
+        const std::uint32_t seat = vacant_.front().seat;
         vacant_.pop_front();
+        fill(seat);
     }
-    return 0;
 }
 
 void supervisor::leave_vacant(std::uint32_t seat, const std::string& why) {
-    shared_.seat(seat).stage.store(static_cast<std::uint32_t>(worker_stage::starting),
-                                   std::memory_order_relaxed);
-    vacant_.push_back({.seat = seat, .until = std::chrono::steady_clock::now() + vacancy_time});
+    vacant_.push_back({.seat = seat, .until = clock::now() + vacancy_time});
+    count_barren(why);
+}
+
+void supervisor::kill_slow_starters(clock::time_point now) {
+    while (!slow_.empty() && slow_.front().until <= now) {
+        const std::uint32_t seat = slow_.front().seat;
+        slow_.pop_front();
+        const worker_stage stage = stage_of(seat);
+        if (seats_.taken(seat) && (stage == worker_stage::starting || stage == worker_stage::initialising)) {
+            too_slow_.push_back(seats_.sitter(seat));
+            host_.kill(seat, seats_.incarnation(seat));
+        }
+    }
+}
+
+// --- reliefs
+
+void supervisor::look_for_relief_requests() {
+    if (options_.recycles()) {
+        for (const auto& word : shared_.relief_wanted().words) {
+            if (word.load(std::memory_order_seq_cst) != 0) {
+                host_.interrupt();
+                return;
+            }
+        }
+    }
+}
+
+std::optional<std::uint32_t> supervisor::spare_seat() const {
+    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
+        if (!seats_.taken(seat) && std::none_of(vacant_.begin(), vacant_.end(),
+                                                [&](const vacancy& due) { return due.seat == seat; })) {
+            return seat;
+        }
+    }
+    return std::nullopt;
+}
+
+void supervisor::start_reliefs(clock::time_point now) {
+    while (const std::optional<std::uint32_t> spare = spare_seat()) {
+        const std::optional<std::uint32_t> tired = reliefs_.next_due(now);
+        if (!tired) {
+            return;
+        }
+        reliefs_.begin(*spare, *tired);
+        fill(*spare);
+    }
+}
+
+// --- deaths
+
+void supervisor::bury(const host_event& death) {
+    erase(shared_.idle_seats(), death.seat);
+    erase(shared_.blocked_seats(), death.seat);
+    shared_.seat(death.seat).running_since_ns.store(0, std::memory_order_relaxed);
+    seats_.vacate(death.seat);
+    if (stopping_.load()) {
+        return;
+    }
+    const worker_identity gone{.seat = death.seat, .incarnation = death.incarnation};
+    const worker_stage stage = stage_of(death.seat);
+    const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
+    const bool charged = attribution_.settle(
+        death, heir_of(death.seat),
+        purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : "");
+    const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
+    (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
+    const bool barren =
+        !charged && !purged && (stage == worker_stage::starting || stage == worker_stage::initialising);
+    replace(death.seat, barren,
+            "workers die before they come to take a message; the last: " + last_text(death));
+    end_purge_without(gone);
+    if (asked) {
+        shared_.ring_one_idle(); // for the ring that it may have been given on its way out
+    } else {
+        let_everybody_look();
+    }
+}
+
+void supervisor::let_everybody_look() {
+    if (purged_.empty() && any_wild()) {
+        purge_wanted_.store(true);
+    }
+    // Whatever it may have written: everybody looks again.
+    shared_.bell().room_countdown.store(0, std::memory_order_seq_cst);
+    shared_.ring_all_seats();
+    shared_.ring_parent();
+}
+
+worker_identity supervisor::heir_of(std::uint32_t seat) const {
+    const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat);
+    return relief && seats_.taken(*relief) ? seats_.sitter(*relief) : seats_.next_sitter(seat);
+}
+
+void supervisor::replace(std::uint32_t seat, bool barren, const std::string& why) {
+    if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
+        reliefs_.end(*relief); // it takes over, and this seat is spare
+        return;
+    }
+    if (!barren) {
+        fill(seat);
+        return;
+    }
+    if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat)) {
+        reliefs_.end(seat); // the one that it was to relieve works on
+        reliefs_.defer(*tired, clock::now() + vacancy_time);
+        count_barren(why);
+        return;
+    }
+    leave_vacant(seat, why);
+}
+
+void supervisor::count_barren(const std::string& why) {
     if (++barren_deaths_ >= most_barren_deaths && !any_ready()) {
         bury_all({.kind = failure_kind::pool_failed, .what = why});
     }
 }
 
 bool supervisor::any_ready() {
-    for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
-        if (shared_.seat(seat).stage.load(std::memory_order_relaxed) ==
-            static_cast<std::uint32_t>(worker_stage::ready)) {
+    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
+        if (seats_.taken(seat) && stage_of(seat) == worker_stage::ready) {
             barren_deaths_ = 0;
             return true;
         }
@@ -109,84 +255,62 @@ bool supervisor::any_ready() {
     return false;
 }
 
-void supervisor::bury(const host_event& death) {
-    erase(shared_.idle_seats(), death.seat);
-    erase(shared_.blocked_seats(), death.seat);
-    shared_.seat(death.seat).running_since_ns.store(0, std::memory_order_relaxed);
-    const std::optional<sequence> victim = watch_.take_victim(death.seat);
-    if (stopping_.load()) {
-        return;
-    }
-    const auto stage =
-        static_cast<worker_stage>(shared_.seat(death.seat).stage.load(std::memory_order_relaxed));
-    charge(death, victim);
-    if (stage != worker_stage::leaving) {
-        deaths_.fetch_add(1, std::memory_order_relaxed);
-    }
-    if (stage == worker_stage::starting || stage == worker_stage::initialising) {
-        leave_vacant(death.seat,
-                     "workers die before they come to take a message; the last: " + last_text(death));
-    } else {
-        fill(death.seat);
-    }
-    pass_wakes_on();
+worker_stage supervisor::stage_of(std::uint32_t seat) const {
+    return static_cast<worker_stage>(shared_.seat(seat).stage.load(std::memory_order_relaxed));
 }
 
-std::string supervisor::last_text(const host_event& death) const {
+std::string supervisor::last_text(const host_event& death) {
+    if (std::erase(too_slow_, worker_identity{.seat = death.seat, .incarnation = death.incarnation}) > 0) {
+        barren_deaths_ = most_barren_deaths; // enough waiting, if nobody else has become ready
+        return "worker_init did not end within " +
+               std::to_string(
+                   std::chrono::duration_cast<std::chrono::milliseconds>(options_.init_deadline).count()) +
+               " ms";
+    }
     const last_words& words = shared_.words_of(death.seat);
     const std::size_t size =
         std::min<std::size_t>(words.text_bytes, sizeof words.text); // copied once, then used
-    return size > 0 ? "worker_init threw " + std::string(words.text, size) : words_about(death);
+    if (size > 0) {
+        return {words.text, size};
+    }
+    return words_about(death) +
+           (stage_of(death.seat) == worker_stage::initialising ? " in worker_init" : "") +
+           (death.stderr_tail.empty() ? "" : "; it wrote: " + death.stderr_tail);
 }
 
-void supervisor::charge(const host_event& death, std::optional<sequence> victim) {
-    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
-        // The owner is reaped, so a word that it claimed is nobody's but ours.
-        if (word.number == number && word.state == message_state::claimed && word.seat == death.seat &&
-            word.incarnation == death.incarnation) {
-            const bool timed_out = victim == word.number;
-            // Killed for the deadline of another message, which it had just finished: this one is innocent.
-            const bool innocent = victim && !timed_out;
-            settle(word, innocent, [&] { return cause_of(death, timed_out); });
+// --- wild workers
+
+void supervisor::purge() {
+    if (!purge_wanted_.exchange(true)) {
+        host_.interrupt();
+    }
+}
+
+void supervisor::begin_purge() {
+    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
+        if (seats_.taken(seat)) {
+            purged_.push_back(seats_.sitter(seat));
+            host_.kill(seat, seats_.incarnation(seat));
         }
     }
 }
 
-template <class Cause>
-void supervisor::settle(state_word word, bool innocent, Cause cause) {
-    if (innocent || word.attempt < options_.attempts) {
-        retries_.fetch_add(1, std::memory_order_relaxed);
-        word.attempt += innocent ? 0 : 1;
-        word.state = message_state::ready;
-        word.seat = 0;
-        word.incarnation = 0;
-    } else {
-        failure outcome = cause();
-        outcome.attempts = word.attempt;
-        failures_.put(word.number, std::move(outcome));
-        word.state = message_state::failed;
+void supervisor::end_purge_without(const worker_identity& gone) {
+    if (std::erase(purged_, gone) == 0 || !purged_.empty()) {
+        return;
     }
-    shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
-    shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        guard_.mend(number);
+    }
 }
 
-failure supervisor::cause_of(const host_event& death, bool timed_out) const {
-    failure cause{.kind = timed_out ? failure_kind::timed_out : failure_kind::crashed,
-                  .pid = death.pid,
-                  .signal = death.signal,
-                  .status = death.status,
-                  .peak_memory_kib = death.peak_memory_kib,
-                  .what = timed_out ? "the deadline passed and the worker was killed" : words_about(death)};
-    const last_words& words = shared_.words_of(death.seat);
-    const std::size_t frames =
-        std::min<std::size_t>(words.frame_count.load(std::memory_order_acquire), max_stack_frames);
-    constexpr std::size_t handler_frames = 2; // the handler and what the kernel returns to
-    if (frames > handler_frames) {
-        cause.stack_trace.frames.assign(words.frames + handler_frames, words.frames + frames);
-        cut_engine_frames(cause.stack_trace, std::min<std::size_t>(words.engine_frames, max_stack_frames));
+bool supervisor::any_wild() const {
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        if (guard_.is_wild(number)) {
+            return true;
+        }
     }
-    return cause;
+    return false;
 }
 
 void supervisor::bury_all(const failure& reason) {
@@ -197,21 +321,11 @@ void supervisor::bury_all(const failure& reason) {
     while (host_.next_event(-1).what != host_event::kind::closed) {
     }
     requests_.fail_all(reason);
+    attribution_.fail_all(reason);
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
-        if (word.number == number && word.state == message_state::claimed && word.seat != parent_seat) {
-            failures_.put(word.number, reason);
-            state_word failed = word;
-            failed.state = message_state::failed;
-            shared_.state(word.number).store(failed.packed(), std::memory_order_seq_cst);
-        }
+        guard_.mend(number);
     }
     shared_.ring_parent();
-}
-
-void supervisor::pass_wakes_on() const {
-    shared_.ring_parent();
-    shared_.ring_one_idle();
 }
 
 } // namespace forkflow::nodes

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The supervisor: learns of deaths, charges each to the message that the worker was running, and replaces
-// workers.
+// The supervisor: learns of deaths and of what is overdue, has each death charged to its message, and
+// replaces workers.
 #pragma once
 
+#include <forkflow/nodes/attribution.hpp>
 #include <forkflow/nodes/deadline_watch.hpp>
-#include <forkflow/nodes/failure_shelf.hpp>
-#include <forkflow/nodes/request_ring.hpp>
-#include <forkflow/nodes/worker_host.hpp>
+#include <forkflow/nodes/relief_desk.hpp>
+#include <forkflow/nodes/word_guard.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -17,60 +17,83 @@
 
 namespace forkflow::nodes {
 
-/// Runs on a thread of its own and sleeps until its host tells something (or a deadline may pass). The only
-/// one who takes a claim away from a worker, and only after the host has said that the worker is reaped. The
-/// counters are thread-safe.
+/// Runs on a thread of its own and sleeps until its host tells something, somebody asks for something, or a
+/// time has come. The counters and the requests are thread-safe.
 class supervisor {
 public:
     supervisor(const rings& shared, const pool_options& options, request_ring& requests,
-               const reorder_window& window, failure_shelf& failures, worker_host& host);
+               const reorder_window& window, failure_shelf& failures, seat_table& seats, word_guard& guard,
+               worker_host& host);
 
-    /// Starts a worker in each seat and tends them until the host is closed.
+    /// Starts the workers and tends them until the host is closed.
     void run();
     /// From now on deaths are expected. Thread-safe.
     void stop() noexcept { stopping_.store(true); }
     /// To be called after a commit: the watch on deadlines may be asleep. Thread-safe; free without
     /// deadlines.
     void message_committed() { watch_.message_committed(); }
+    /// A worker may have asked to be relieved. Thread-safe.
+    void look_for_relief_requests();
+    /// A word was found that no transition of the protocol can have written: kills all workers, and then lets
+    /// its message fail. Thread-safe.
+    void purge();
 
     [[nodiscard]] std::uint64_t deaths() const noexcept { return deaths_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t retries() const noexcept { return retries_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t recycled() const noexcept {
+        return recycled_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t retries() const noexcept { return attribution_.retries(); }
 
 private:
-    void fill(std::uint32_t seat);
-    /// Returns after how many nanoseconds the next vacant seat is due; 0: none is vacant.
-    std::int64_t fill_vacant_seats();
-    void leave_vacant(std::uint32_t seat, const std::string& why);
-    bool any_ready();
-    void bury(const host_event& death);
-    void bury_all(const failure& reason);
-    void charge(const host_event& death, std::optional<sequence> victim);
-    template <class Cause>
-    void settle(state_word word, bool innocent, Cause cause);
-    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out) const;
-    [[nodiscard]] std::string last_text(const host_event& death) const;
+    using clock = std::chrono::steady_clock;
 
-    void pass_wakes_on() const;
+    void handle(const host_event& event);
+    [[nodiscard]] std::int64_t tend();
+    void fill(std::uint32_t seat);
+    void fill_vacant_seats(clock::time_point now);
+    void leave_vacant(std::uint32_t seat, const std::string& why);
+    void start_reliefs(clock::time_point now);
+    [[nodiscard]] std::optional<std::uint32_t> spare_seat() const;
+    void kill_slow_starters(clock::time_point now);
+    [[nodiscard]] std::optional<clock::time_point> next_time() const;
+
+    void bury(const host_event& death);
+    /// Whatever a dead worker may have written, no sleeper stays asleep for it.
+    void let_everybody_look();
+    void replace(std::uint32_t seat, bool barren, const std::string& why);
+    void count_barren(const std::string& why);
+    bool any_ready();
+    void begin_purge();
+    void end_purge_without(const worker_identity& gone);
+    [[nodiscard]] bool any_wild() const;
+    void bury_all(const failure& reason);
+    [[nodiscard]] worker_identity heir_of(std::uint32_t seat) const;
+    [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
+    [[nodiscard]] std::string last_text(const host_event& death);
 
     const rings& shared_;
     const pool_options& options_;
     request_ring& requests_;
     const reorder_window& window_;
-    failure_shelf& failures_;
+    seat_table& seats_;
+    word_guard& guard_;
     worker_host& host_;
     deadline_watch watch_;
-    std::vector<std::uint32_t> incarnations_; ///< of each seat
+    attribution attribution_;
+    relief_desk reliefs_;
     struct vacancy {
         std::uint32_t seat;
-        std::chrono::steady_clock::time_point until;
+        clock::time_point until;
     };
-    std::deque<vacancy>
-        vacant_; ///< seats whose worker could not be made, or died before it looked for a message
+    std::deque<vacancy> vacant_; ///< seats whose worker could not be made, or died before it was ready
+    std::deque<vacancy> slow_;   ///< seats whose worker may still be initialising, and until when it may
+    std::vector<worker_identity> too_slow_; ///< who was killed in worker_init, and is not reaped yet
+    std::vector<worker_identity> purged_;   ///< who lived when a wild word was found, and is not reaped yet
+    std::atomic<bool> purge_wanted_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};
-    std::atomic<std::uint64_t> retries_{0};
-    unsigned barren_deaths_ =
-        0; ///< of workers that never came to look for a message, since one was seen that did
+    std::atomic<std::uint64_t> recycled_{0};
+    unsigned barren_deaths_ = 0; ///< of workers that never became ready, since one was seen that did
 };
 
 } // namespace forkflow::nodes

@@ -53,7 +53,7 @@ failure failure_at(body_stage stage, std::uint32_t engine_frames) {
 } // namespace
 
 worker::worker(const rings& shared, const pool_options& options, const worker_body& body,
-               const step_hook& hook, identity self)
+               const step_hook& hook, worker_identity self)
     : shared_(shared)
     , options_(options)
     , body_(body)
@@ -62,60 +62,91 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , seat_(shared.seat(self.seat)) {}
 
 void worker::run() {
-    std::uint64_t handled = 0;
     while (const std::optional<sequence> number = find_work()) {
         handle(*number);
-        if (++handled == options_.recycle_after) {
-            seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving), std::memory_order_relaxed);
-            return;
+        if (retirement_ && !relief_asked_ && retirement_->due()) {
+            ask_for_relief();
         }
+    }
+    seat_.stage.store(static_cast<std::uint32_t>(worker_stage::leaving), std::memory_order_relaxed);
+    at(step::leaving);
+}
+
+void worker::ask_for_relief() {
+    relief_asked_ = true;
+    at(step::retiring);
+    insert(shared_.relief_wanted(), self_.seat);
+    shared_.ring_parent();
+}
+
+void worker::relieve() const {
+    const relief_order& order = shared_.order_for(self_.seat);
+    const std::uint32_t seat = order.seat.load(std::memory_order_relaxed); // stored before this worker began
+    if (seat != parent_seat) {
+        shared_.ask_to_leave(seat, order.incarnation.load(std::memory_order_relaxed));
+        at(step::relieved);
     }
 }
 
-bool worker::initialise() {
+bool worker::initialise(const std::function<void()>& prepare, const std::function<void()>& seclude) {
     at(step::started);
+    seat_.tenant.store(self_.incarnation, std::memory_order_relaxed);
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
+    const char* where = "the preparation of a worker";
     try {
+        if (prepare) {
+            prepare();
+        }
+        where = "worker_init";
         if (options_.worker_init) {
             options_.worker_init();
         }
-    } catch (...) {
-        std::string text = current_exception_type();
-        try {
-            throw;
-        } catch (const std::exception& thrown) {
-            text += ": " + text_of(thrown);
-        } catch (...) { // the type's name must do
+        where = "the seclusion of a worker";
+        if (options_.recycles()) {
+            retirement_.emplace(options_);
         }
-        last_words& words = shared_.words_of(self_.seat);
-        words.text_bytes = static_cast<std::uint32_t>(std::min(text.size(), sizeof words.text));
-        std::copy_n(text.data(), words.text_bytes, words.text);
+        if (seclude) {
+            seclude();
+        }
+    } catch (const worker_killed&) {
+        throw;
+    } catch (...) {
+        note_last_words(where);
         return false;
     }
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
     look_from_oldest();
     at(step::initialised);
+    relieve();
     return true;
+}
+
+/// To be called while an exception is handled.
+void worker::note_last_words(const char* where) const {
+    std::string text = std::string(where) + " threw " + current_exception_type();
+    try {
+        throw;
+    } catch (const std::exception& thrown) {
+        text += ": " + text_of(thrown);
+    } catch (...) { // the type's name must do
+    }
+    last_words& words = shared_.words_of(self_.seat);
+    words.text_bytes = static_cast<std::uint32_t>(std::min(text.size(), sizeof words.text));
+    std::copy_n(text.data(), words.text_bytes, words.text);
 }
 
 std::optional<sequence> worker::claim() {
     // Older numbers are done with; and after a long sleep their numbers may have come round again.
     for (cursor_ = std::max(cursor_, oldest());; ++cursor_) {
         const sequence number = at_cursor();
-        std::atomic<std::uint64_t>& state = shared_.state(number);
-        std::uint64_t bits = state.load(std::memory_order_seq_cst); // (R), (D1)
-        state_word seen = state_word::unpacked(bits);
-        while (seen.number == number && seen.state == message_state::ready) {
-            state_word mine = seen;
-            mine.state = message_state::claimed;
-            mine.seat = self_.seat;
-            mine.incarnation = self_.incarnation;
-            if (state.compare_exchange_strong(bits, mine.packed(), std::memory_order_seq_cst)) {
-                claim_ = mine;
-                ++cursor_;
-                return number;
-            }
-            seen = state_word::unpacked(bits);
+        const std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst); // (R), (D1)
+        if (try_claim(number, bits)) {
+            ++cursor_;
+            return number;
+        }
+        const state_word seen = state_word::unpacked(bits);
+        if (is_wild(seen, number)) {
+            shared_.ring_parent(); // its collector looks closer, once it waits for this number
         }
         if (distance(number, seen.number) < 0) {
             return std::nullopt; // not committed yet
@@ -123,8 +154,37 @@ std::optional<sequence> worker::claim() {
     }
 }
 
-bool worker::stopping() const {
-    return shared_.parent().stopping.load(std::memory_order_seq_cst) != 0;
+bool worker::try_claim(sequence number, std::uint64_t bits) {
+    for (state_word seen = state_word::unpacked(bits); may_claim(seen, number);
+         seen = state_word::unpacked(bits)) {
+        state_word mine = seen;
+        mine.state = message_state::claimed;
+        mine.seat = self_.seat;
+        mine.incarnation = self_.incarnation;
+        if (shared_.state(number).compare_exchange_strong(bits, mine.packed(), std::memory_order_seq_cst)) {
+            claim_ = mine;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool worker::may_claim(const state_word& seen, sequence number) const {
+    return seen.number == number && seen.state == message_state::ready &&
+           (!seen.has_heir() || seen.names(self_.seat, self_.incarnation));
+}
+
+/// A word lags a lap behind until its number is committed, and is a lap ahead if the hint of what was emitted
+/// lags.
+bool worker::is_wild(const state_word& seen, sequence number) const {
+    const std::int32_t laps = distance(number, seen.number);
+    const auto lap = static_cast<std::int32_t>(shared_.capacity());
+    return laps != 0 && laps != -lap && laps != lap && cursor_ >= oldest();
+}
+
+bool worker::is_to_leave() const {
+    return shared_.parent().stopping.load(std::memory_order_seq_cst) != 0 ||
+           seat_.leave.load(std::memory_order_seq_cst) == (leave_bit | self_.incarnation); // (D1)
 }
 
 std::uint64_t worker::oldest() const {
@@ -142,7 +202,7 @@ void worker::look_from_oldest() {
 }
 
 std::optional<sequence> worker::find_work() {
-    while (!stopping()) {
+    while (!is_to_leave()) {
         if (const auto number = claim()) {
             return number;
         }
@@ -154,7 +214,7 @@ std::optional<sequence> worker::find_work() {
             look_from_oldest();
         }
         const std::optional<sequence> number = claim();
-        if (!number && !stopping()) {
+        if (!number && !is_to_leave()) {
             sleep();
         }
         erase(shared_.idle_seats(),
@@ -274,18 +334,32 @@ void worker::publish() {
     // (D3), (D4).
     if (!shared_.state(claim_.number)
              .compare_exchange_strong(expected, done.packed(), std::memory_order_seq_cst)) {
+        state_word condemned = claim_;
+        condemned.state = message_state::condemned;
+        if (expected == condemned.packed()) {
+            wait_for_death();
+        }
         throw std::logic_error("forkflow: the state word of a claimed message was changed by somebody else");
     }
     at(step::published);
-    parent_bell& bell = shared_.bell();
-    std::uint64_t wanted = arm_bit | claim_.number;
-    bool ring = bell.armed.load(std::memory_order_seq_cst) == wanted &&
-                bell.armed.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst);
+    bool ring = shared_.is_awaited(claim_.number);
     ring |= shared_.count_down_room();
     if (ring) {
         shared_.ring_parent();
     }
     at(step::notified);
+    if (seat_.tenant.load(std::memory_order_relaxed) != self_.incarnation) {
+        throw std::logic_error("forkflow: a worker's own seat was changed by somebody else");
+    }
+}
+
+/// The kill is on its way, and must find this worker without another message.
+void worker::wait_for_death() const {
+    for (;;) {
+        seat_.bell.store(0, std::memory_order_relaxed);
+        at(step::condemned);
+        futex_wait(seat_.bell, 0);
+    }
 }
 
 std::int64_t worker::stop_clock() {

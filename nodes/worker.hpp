@@ -4,10 +4,13 @@
 #pragma once
 
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/retirement.hpp>
 #include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/seat_table.hpp>
 #include <forkflow/nodes/steps.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
+#include <functional>
 #include <optional>
 
 namespace forkflow::nodes {
@@ -15,34 +18,38 @@ namespace forkflow::nodes {
 /// One incarnation of one seat. Used by one thread. What it shares with others is in the rings.
 class worker {
 public:
-    struct identity {
-        std::uint32_t seat;
-        std::uint32_t incarnation;
-    };
-
     worker(const rings& shared, const pool_options& options, const worker_body& body, const step_hook& hook,
-           identity self);
+           worker_identity self);
 
-    /// Runs worker_init. False: it threw; what it threw is in the seat's last words.
-    [[nodiscard]] bool initialise();
-    /// After initialise: handles messages until the pool stops or `recycle_after` is reached. Throws
-    /// worker_killed, if a hook does, and std::logic_error if somebody else changed what only this worker may
-    /// change.
+    /// Runs `prepare`, which makes the surroundings (of a process: its limits), worker_init, and `seclude`,
+    /// which closes them. False: one of them threw; what it threw is in the seat's last words.
+    [[nodiscard]] bool initialise(const std::function<void()>& prepare = {},
+                                  const std::function<void()>& seclude = {});
+    /// After initialise: handles messages until the pool stops or another worker has relieved this one.
+    /// Throws worker_killed, if a hook does, and std::logic_error if somebody else changed what only this
+    /// worker may change.
     void run();
 
 private:
     [[nodiscard]] std::optional<sequence> find_work();
     [[nodiscard]] std::optional<sequence> claim();
+    [[nodiscard]] bool try_claim(sequence number, std::uint64_t bits);
+    [[nodiscard]] bool may_claim(const state_word& seen, sequence number) const;
+    [[nodiscard]] bool is_wild(const state_word& seen, sequence number) const;
+    void relieve() const;
+    void ask_for_relief();
+    void note_last_words(const char* where) const;
     [[nodiscard]] std::uint64_t oldest() const;
     [[nodiscard]] sequence at_cursor() const;
     void look_from_oldest();
-    [[nodiscard]] bool stopping() const;
+    [[nodiscard]] bool is_to_leave() const;
     void sleep();
     void handle(sequence number);
     std::optional<failure> run_body(worker_call& call);
     void write_outcome(const byte_writer& result, const std::optional<failure>& failed);
     void await_admission();
     void publish();
+    void wait_for_death() const;
     [[nodiscard]] bool is_admitted() const;
     void wait_until_admitted();
     std::int64_t stop_clock();
@@ -53,8 +60,10 @@ private:
     const pool_options& options_;
     const worker_body& body_;
     const step_hook& hook_;
-    identity self_;
+    worker_identity self_;
     seat_block& seat_;
+    std::optional<retirement> retirement_; ///< if workers are recycled: since initialise
+    bool relief_asked_ = false;
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace forkflow::nodes {
 
@@ -29,6 +30,7 @@ struct host_event {
     int status = 0; ///< its exit status, if it exited
     int error = 0;
     std::uint64_t peak_memory_kib = 0;
+    std::string stderr_tail{}; ///< what the worker wrote last to its standard error, if that is kept
 };
 
 /// Makes workers. One thread calls next_event; start, kill, close and interrupt may be called from any

@@ -94,16 +94,12 @@ void run_worker_process(int server_pid, std::uint32_t seat, std::uint32_t incarn
     sigset_t none;
     ::sigemptyset(&none);
     ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
-    rlimit core{};
-    ::getrlimit(RLIMIT_CORE, &core);
-    core.rlim_cur = 0; // a death is an outcome here, not a reason to write files
-    ::setrlimit(RLIMIT_CORE, &core);
     ::on_exit(leave_by_exit, nullptr);
     int status = 1;
     try {
         status = main(seat, incarnation);
     } catch (...) { // only a broken protocol comes here; the supervisor sees the status
-        status = 70;
+        status = broken_protocol_status;
     }
     ::_exit(status);
 }

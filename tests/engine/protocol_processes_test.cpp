@@ -132,7 +132,7 @@ TEST_CASE("A pool ends at any time") {
 TEST_CASE("A worker killed at any step of any message costs at most an attempt") {
     const nothing_is_left_behind check;
     for (const step here : {step::started, step::initialised, step::claimed, step::admitted, step::written,
-                            step::published, step::notified}) {
+                            step::published, step::notified, step::retiring, step::relieved, step::leaving}) {
         for (const moment when : {moment::first, moment::middle, moment::last}) {
             for (const std::size_t workers : {1U, 3U}) {
                 one_death_costs_nothing_but_an_attempt<world>(here, when, workers, 2);

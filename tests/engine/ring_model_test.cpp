@@ -50,7 +50,9 @@ struct half_pool {
     nodes::rings shared;
     failure_shelf failures{shared.capacity()};
     reorder_window window{shared};
-    request_ring requests{shared, window, failures};
+    seat_table seats{shared.seats()};
+    word_guard guard{shared, seats, failures};
+    request_ring requests{shared, window, failures, guard};
 };
 
 enum class stage { reserved, ready, running, finished };

@@ -21,6 +21,11 @@ constexpr bool holds_a_message(step here) {
            here == step::written;
 }
 
+constexpr bool is_passed_once_per_worker(step here) {
+    return here == step::started || here == step::initialised || here == step::retiring ||
+           here == step::relieved || here == step::leaving;
+}
+
 /// Attempts beyond the first, over all outcomes.
 inline std::size_t extra_attempts(const std::vector<seen_outcome>& outcomes) {
     return std::accumulate(outcomes.begin(), outcomes.end(), std::size_t{0},
@@ -42,8 +47,8 @@ void one_death_costs_nothing_but_an_attempt(step here, moment when, std::size_t 
     const engine_watchdog watchdog("a death at a step");
     pool_options options = small_pool(workers, 8, 8);
     options.attempts = attempts;
-    // Each message has a worker of its own if the step is one of a worker's beginning.
-    options.recycle_after = here == step::started || here == step::initialised ? 1 : 0;
+    const bool of_a_life = is_passed_once_per_worker(here);
+    options.recycle_after = of_a_life ? 1 : 0; // so that there are many lives
     engine<World> tested(options, [=](const passage& now) {
         if (now.here == here && now.count == place_of(when)) {
             World::die();
@@ -51,6 +56,9 @@ void one_death_costs_nothing_but_an_attempt(step here, moment when, std::size_t 
     });
     std::vector<seen_outcome> outcomes;
     put_and_collect(tested, stream_length, outcomes);
+    while (of_a_life && tested.statistics().deaths == 0) {
+        put_and_collect(tested, workers, outcomes);
+    }
     REQUIRE(tested.deaths_become(1));
     put_and_collect(tested, 5, outcomes); // and it goes on
 
@@ -175,7 +183,8 @@ void a_storm_of_deaths_loses_nothing(std::size_t workers, std::uint32_t every, s
     options.testing.first_sequence = first;
     shared_value<std::atomic<std::uint32_t>> steps;
     engine<World> tested(options, [&](const passage& now) {
-        if (now.here > step::initialised && steps->fetch_add(1) % every == every - 1) {
+        if (now.here > step::initialised && now.here <= forkflow::nodes::last_worker_step &&
+            steps->fetch_add(1) % every == every - 1) {
             World::die();
         }
     });

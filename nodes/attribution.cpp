@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/attribution.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace forkflow::nodes {
+
+std::string words_about(const host_event& death) {
+    return death.signal != 0 ? std::string("the worker was killed by signal ") +
+                                   std::to_string(death.signal) + " (" + ::sigdescr_np(death.signal) + ")"
+                             : "the worker exited with status " + std::to_string(death.status);
+}
+
+attribution::attribution(const rings& shared, unsigned attempts, const request_ring& requests,
+                         const reorder_window& window, failure_shelf& failures)
+    : shared_(shared)
+    , attempts_(attempts)
+    , requests_(requests)
+    , window_(window)
+    , failures_(failures) {}
+
+bool attribution::settle(const host_event& death, const worker_identity& heir, const std::string& reason) {
+    bool charged = false;
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number != number || !word.names(death.seat, death.incarnation)) {
+            continue;
+        }
+        if (word.owned()) { // its owner is reaped, so the word is nobody's but ours
+            charge(word, death, heir, reason);
+            charged = true;
+        } else if (word.has_heir()) {
+            pass_on(word, heir);
+        }
+    }
+    shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+    return charged;
+}
+
+void attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
+                         const std::string& reason) {
+    if (word.attempt < attempts_) {
+        retries_.fetch_add(1, std::memory_order_relaxed);
+        ++word.attempt;
+        word.state = message_state::ready;
+        word.seat = heir.seat;
+        word.incarnation = heir.incarnation;
+    } else {
+        failure outcome = cause_of(death, word.state == message_state::condemned, reason);
+        outcome.attempts = word.attempt;
+        failures_.put(word.number, std::move(outcome));
+        word.state = message_state::failed;
+    }
+    shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
+}
+
+void attribution::pass_on(const state_word& word, const worker_identity& heir) {
+    state_word passed = word;
+    passed.seat = heir.seat;
+    passed.incarnation = heir.incarnation;
+    std::uint64_t expected = word.packed(); // the parent may be withdrawing it
+    shared_.state(word.number).compare_exchange_strong(expected, passed.packed(), std::memory_order_seq_cst);
+}
+
+void attribution::fail_all(const failure& reason) {
+    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
+        state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number == number && word.owned() && word.seat != parent_seat) {
+            failures_.put(number, reason);
+            word.state = message_state::failed;
+            shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+        }
+    }
+}
+
+failure attribution::cause_of(const host_event& death, bool timed_out, const std::string& reason) const {
+    failure cause{.kind = timed_out ? failure_kind::timed_out : failure_kind::crashed,
+                  .pid = death.pid,
+                  .signal = death.signal,
+                  .status = death.status,
+                  .peak_memory_kib = death.peak_memory_kib,
+                  .what = words_about(death),
+                  .stderr_tail = death.stderr_tail};
+    if (timed_out) {
+        cause.what = "the deadline passed and the worker was killed";
+    } else if (!reason.empty()) {
+        cause.what = reason;
+    }
+    const last_words& words = shared_.words_of(death.seat);
+    const std::size_t frames =
+        std::min<std::size_t>(words.frame_count.load(std::memory_order_acquire), max_stack_frames);
+    constexpr std::size_t handler_frames = 2; // the handler and what the kernel returns to
+    if (frames > handler_frames) {
+        cause.stack_trace.frames.assign(words.frames + handler_frames, words.frames + frames);
+        cut_engine_frames(cause.stack_trace, std::min<std::size_t>(words.engine_frames, max_stack_frames));
+    }
+    return cause;
+}
+
+} // namespace forkflow::nodes

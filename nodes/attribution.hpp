@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Attribution: charges a worker's death to the message that it was running, and gives what it leaves behind
+// to its heir.
+#pragma once
+
+#include <forkflow/nodes/failure_shelf.hpp>
+#include <forkflow/nodes/request_ring.hpp>
+#include <forkflow/nodes/seat_table.hpp>
+#include <forkflow/nodes/worker_host.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace forkflow::nodes {
+
+/// Used by the supervisor's thread, but for retries(). The only one that takes a claim away from a worker.
+class attribution {
+public:
+    attribution(const rings& shared, unsigned attempts, const request_ring& requests,
+                const reorder_window& window, failure_shelf& failures);
+
+    /// To be called once for each worker that is reaped, and before its seat is taken anew. A message that it
+    /// owned is charged with an attempt: it is readied for `heir`, or fails with what is known of the death.
+    /// What it alone was to take goes to `heir`. `reason`: why it was killed, if we know better than the
+    /// signal tells. True if a message was charged.
+    bool settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
+    /// Lets everything that workers own fail with `reason`. Once all are reaped.
+    void fail_all(const failure& reason);
+
+    [[nodiscard]] std::uint64_t retries() const noexcept { return retries_.load(std::memory_order_relaxed); }
+
+private:
+    void charge(state_word word, const host_event& death, const worker_identity& heir,
+                const std::string& reason);
+    void pass_on(const state_word& word, const worker_identity& heir);
+    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out, const std::string& reason) const;
+
+    const rings& shared_;
+    const unsigned attempts_;
+    const request_ring& requests_;
+    const reorder_window& window_;
+    failure_shelf& failures_;
+    std::atomic<std::uint64_t> retries_{0};
+};
+
+/// "the worker was killed by signal 11 (Segmentation fault)".
+[[nodiscard]] std::string words_about(const host_event& death);
+
+} // namespace forkflow::nodes
