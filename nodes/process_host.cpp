@@ -41,6 +41,15 @@ private:
     sigset_t before_{};
 };
 
+/// In the child: leaves the application's process group, and forgets what was sent to that until now, which
+/// would strike as soon as it is no longer blocked.
+void leave_process_group() {
+    ::setpgid(0, 0);
+    for (int number = 1; number < NSIG; ++number) {
+        ::signal(number, SIG_IGN); // NOLINT(cert-err33-c): not all can be ignored
+    }
+}
+
 /// Writes out what stands in `stream`, unless another thread is using it, which may last.
 void flush_if_free(FILE* stream) {
     if (::ftrylockfile(stream) == 0) {
@@ -95,6 +104,7 @@ void process_host::fork_server(const worker_main& main, const std::vector<int>& 
     const all_signals_blocked blocked;
     server_pid_ = checked("fork", ::fork());
     if (server_pid_ == 0) {
+        leave_process_group();
         buffers.replace_others();
         // Closed here already, so that a parent with few descriptors left has no child with none.
         socket_.reset();
