@@ -15,6 +15,12 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <iostream>
+
+#if __has_include(<ext/stdio_filebuf.h>)
+#include <ext/stdio_filebuf.h>
+#include <ext/stdio_sync_filebuf.h>
+#endif
 
 namespace forkflow::nodes {
 namespace {
@@ -35,6 +41,15 @@ private:
     sigset_t before_{};
 };
 
+/// In the child: leaves the application's process group, and forgets what was sent to that until now, which
+/// would strike as soon as it is no longer blocked.
+void leave_process_group() {
+    ::setpgid(0, 0);
+    for (int number = 1; number < NSIG; ++number) {
+        ::signal(number, SIG_IGN); // NOLINT(cert-err33-c): not all can be ignored
+    }
+}
+
 /// Writes out what stands in `stream`, unless another thread is using it, which may last.
 void flush_if_free(FILE* stream) {
     if (::ftrylockfile(stream) == 0) {
@@ -42,6 +57,30 @@ void flush_if_free(FILE* stream) {
         ::funlockfile(stream);
     }
 }
+
+/// std::cout and std::clog have buffers of their own after sync_with_stdio(false). What stands there at the
+/// fork is the application's to write, and other threads of it may be writing there: so the child lets both
+/// write to stdio again, to which it gives buffers that were made before the fork, as that takes locks.
+class stdio_buffers {
+public:
+#if __has_include(<ext/stdio_filebuf.h>)
+    void replace_others() {
+        replace(std::cout, output_);
+        replace(std::clog, errors_);
+    }
+
+private:
+    static void replace(std::ostream& stream, std::streambuf& shared) {
+        if (dynamic_cast<__gnu_cxx::stdio_filebuf<char>*>(stream.rdbuf()) != nullptr) {
+            stream.rdbuf(&shared);
+        }
+    }
+    __gnu_cxx::stdio_sync_filebuf<char> output_{stdout};
+    __gnu_cxx::stdio_sync_filebuf<char> errors_{stderr};
+#else
+    void replace_others() {} // only libstdc++ has such buffers
+#endif
+};
 
 } // namespace
 
@@ -60,10 +99,17 @@ void process_host::fork_server(const worker_main& main, const pool_options& opti
                                descriptor lifeline_end) {
     flush_if_free(stdout);
     flush_if_free(stderr);
+    stdio_buffers buffers;
     const int parent_pid = ::getpid();
     const all_signals_blocked blocked;
     server_pid_ = checked("fork", ::fork());
     if (server_pid_ == 0) {
+        leave_process_group();
+        buffers.replace_others();
+        // Closed here already, so that a parent with few descriptors left has no child with none.
+        socket_.reset();
+        interrupt_.reset();
+        lifeline_.reset();
         run_fork_server({.socket = server_end.get(),
                          .lifeline = lifeline_end.get(),
                          .parent_pid = parent_pid,
@@ -72,8 +118,17 @@ void process_host::fork_server(const worker_main& main, const pool_options& opti
                          .hook = options.testing.hook,
                          .main = main});
     }
+    server_end.reset(); // makes room for the next one
+    lifeline_end.reset();
     // Nobody can have reaped it yet but an application that reaps all children, at this very moment.
     server_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, server_pid_, 0U)));
+    if (!server_) {
+        const int error = errno;
+        socket_.reset(); // it sees the end of file and leaves
+        uninterrupted([this] { return ::waitpid(server_pid_, nullptr, 0); });
+        errno = error;
+        checked("pidfd_open", -1);
+    }
 }
 
 process_host::~process_host() {
@@ -103,9 +158,11 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
     uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); });
 }
 
-// The end of file for whoever holds the other end.
+// The end of file for whoever holds the other end; which only a running process sees, so it is continued if
+// somebody has stopped it.
 void process_host::close() {
     ::shutdown(socket_.get(), SHUT_WR);
+    ::syscall(SYS_pidfd_send_signal, server_.get(), SIGCONT, nullptr, 0U);
 }
 
 void process_host::interrupt() {

@@ -9,17 +9,42 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
 namespace forkflow::nodes {
 namespace {
 
 namespace ipc = boost::interprocess;
+
+/// Gives `file` its size. Beyond RLIMIT_FSIZE the kernel also sends this thread a SIGXFSZ, which by default
+/// ends the program: it is taken back, so that only the error is left.
+void resize(int file, std::size_t bytes) {
+    sigset_t over_limit;
+    ::sigemptyset(&over_limit);
+    ::sigaddset(&over_limit, SIGXFSZ);
+    sigset_t before;
+    ::pthread_sigmask(SIG_BLOCK, &over_limit, &before);
+    sigset_t pending;
+    ::sigpending(&pending); // such a signal would be somebody else's, and stays
+    const int result = ::ftruncate(file, static_cast<off_t>(bytes));
+    const int error = errno;
+    if (result == -1 && ::sigismember(&pending, SIGXFSZ) == 0) {
+        const timespec at_once{};
+        ::sigtimedwait(&over_limit, nullptr, &at_once);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
+    checked("ftruncate", result);
+}
 
 /// A memfd as Boost.Interprocess's MemoryMappable.
 class memory_file {
 public:
     explicit memory_file(std::size_t bytes)
         : file_(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC))) {
-        checked("ftruncate", ::ftruncate(file_.get(), static_cast<off_t>(bytes)));
+        resize(file_.get(), bytes);
     }
     [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const {
         return ipc::ipcdetail::mapping_handle_from_file_handle(file_.get());

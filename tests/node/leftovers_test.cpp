@@ -20,7 +20,6 @@
 #include <variant>
 #include <vector>
 
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +27,8 @@ using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
+using forkflow_test::adopts_orphans;
+using forkflow_test::all_children_end_within;
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
 using forkflow_test::shared_flags;
@@ -39,25 +40,6 @@ using outcome = std::variant<number, failure>;
 
 number itself(number message) {
     return message;
-}
-
-/// While it lives, orphans among our descendants become our children, so that we see how they end.
-class adopts_orphans {
-public:
-    adopts_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
-    ~adopts_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 0); }
-    adopts_orphans(const adopts_orphans&) = delete;
-    adopts_orphans& operator=(const adopts_orphans&) = delete;
-};
-
-/// Reaps until no child is left; false if one is still there after `limit`.
-bool all_children_end_within(std::chrono::milliseconds limit) {
-    return forkflow_test::comes_true_within(limit, [] {
-        ::pid_t reaped = 0;
-        while ((reaped = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
-        }
-        return reaped == -1 && errno == ECHILD;
-    });
 }
 
 ::pid_t only_fork_server() {

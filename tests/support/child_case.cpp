@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/child_case.hpp"
+#include "support/processes.hpp"
 
 #include <csignal>
 #include <system_error>
@@ -65,6 +66,12 @@ int child_test::wait() {
     }
     reaped_ = true;
     return status;
+}
+
+int child_test::wait_at_most(std::chrono::milliseconds limit) {
+    int status = -1;
+    reaped_ = comes_true_within(limit, [&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; });
+    return reaped_ ? status : -1;
 }
 
 void announce_readiness() {

@@ -3,6 +3,7 @@
 // which owns a node.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include <sys/types.h>
@@ -22,6 +23,8 @@ public:
     [[nodiscard]] bool becomes_ready() const;
     /// Waits for its end. Returns what waitpid says.
     int wait();
+    /// Waits for its end, at most `limit`. Returns what waitpid says; -1: it has not ended.
+    int wait_at_most(std::chrono::milliseconds limit);
 
 private:
     ::pid_t pid_ = 0;

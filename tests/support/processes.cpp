@@ -3,10 +3,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <system_error>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 namespace forkflow_test {
 namespace {
@@ -83,6 +87,23 @@ std::vector<::pid_t> workers_of(::pid_t parent) {
         }
     }
     return workers;
+}
+
+adopts_orphans::adopts_orphans() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+adopts_orphans::~adopts_orphans() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+bool all_children_end_within(std::chrono::milliseconds limit) {
+    return comes_true_within(limit, [] {
+        ::pid_t reaped = 0;
+        while ((reaped = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
+        }
+        return reaped == -1 && errno == ECHILD;
+    });
 }
 
 long resident_kib() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What /proc tells about processes: who lives, whose child, under which name.
+// What /proc tells about processes: who lives, whose child, under which name; and how they end.
 #pragma once
 
 #include <chrono>
@@ -28,6 +28,18 @@ std::vector<process> descendants_of(::pid_t ancestor);
 std::vector<::pid_t> fork_servers_of(::pid_t parent);
 /// The workers of all fork servers of `parent`.
 std::vector<::pid_t> workers_of(::pid_t parent);
+
+/// While it lives, orphans among our descendants become our children, so that we see how they end.
+class adopts_orphans {
+public:
+    adopts_orphans();
+    ~adopts_orphans();
+    adopts_orphans(const adopts_orphans&) = delete;
+    adopts_orphans& operator=(const adopts_orphans&) = delete;
+};
+
+/// Reaps until no child is left; false if one is still there after `limit`.
+bool all_children_end_within(std::chrono::milliseconds limit);
 
 /// Resident memory of this process, in KiB.
 long resident_kib();

@@ -44,8 +44,8 @@ public:
     }
 
     /// Returns what the counter was before.
-    std::uint32_t add(std::size_t index, std::uint32_t number = 1) const {
-        const std::uint32_t old = counters_[index].fetch_add(number);
+    std::uint32_t add(std::size_t index, std::uint32_t more = 1) const {
+        const std::uint32_t old = counters_[index].fetch_add(more);
         futex(index, FUTEX_WAKE, INT_MAX);
         return old;
     }
