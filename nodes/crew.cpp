@@ -2,8 +2,7 @@
 #include <forkflow/nodes/crew.hpp>
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/process_host.hpp>
-#include <forkflow/nodes/worker.hpp>
-#include <forkflow/nodes/worker_process.hpp>
+#include <forkflow/nodes/worker_life.hpp>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -32,54 +31,23 @@ std::thread background_thread(const char* name, Function function) {
     }
 }
 
-/// The factory of hosts whose workers are processes that prepare themselves as such.
-host_factory processes(const rings& shared, const pool_options& options) {
-    return [&shared, &options](const worker_main& main) -> std::unique_ptr<worker_host> {
-        const worker_main in_process = [&shared, &main](std::uint32_t seat, std::uint32_t incarnation) {
-            shared.memory().seal();
-            shared.memory().withhold_from_children();
-            leave_last_words(shared, seat);
-            return main(seat, incarnation);
-        };
-        return std::make_unique<process_host>(in_process, options);
-    };
-}
-
-/// What a worker does from its first instruction to its last; its exit status. `in_process`: it has a process
-/// for itself.
-int worker_life(const rings& shared, const pool_options& options, const worker_body& body,
-                const worker_identity& self, bool in_process) {
-    const int parent = ::getppid();
-    worker working(shared, options, body, options.testing.hook, self);
-    const auto prepare = [&] {
-        if (in_process) {
-            apply(options.limits);
-        }
-    };
-    const auto seclude = [&] {
-        if (in_process) {
-            die_with(parent); // again: worker_init may have changed credentials, which undoes it
-        }
-        if (options.sandbox) {
-            options.sandbox();
-        }
-    };
-    if (!working.initialise(prepare, seclude)) {
-        return 1;
-    }
-    working.run();
-    return 0;
-}
-
 } // namespace
 
-pool::crew::crew(pool& owner, std::function<void()> on_progress)
-    : host((owner.options_.testing.host ? owner.options_.testing.host
-                                        : processes(owner.shared_, owner.options_))(
-          [&owner](std::uint32_t seat, std::uint32_t incarnation) {
-              return worker_life(owner.shared_, owner.options_, owner.body_,
-                                 {.seat = seat, .incarnation = incarnation}, !owner.options_.testing.host);
-          }))
+std::unique_ptr<worker_host> pool::crew::make_host(pool& owner, const portable_body& portable) {
+    const pool_options& options = owner.options_;
+    if (options.server != nullptr) {
+        return std::make_unique<process_host>(*options.server, to_portable(options, portable),
+                                              owner.shared_.memory().file());
+    }
+    const auto live = options.testing.host ? live_as_worker : live_as_worker_process;
+    const worker_main main = [&owner, live](std::uint32_t seat, std::uint32_t incarnation) {
+        return live(owner.shared_, owner.options_, owner.body_, {.seat = seat, .incarnation = incarnation});
+    };
+    return options.testing.host ? options.testing.host(main) : std::make_unique<process_host>(main, options);
+}
+
+pool::crew::crew(pool& owner, std::function<void()> on_progress, const portable_body& portable)
+    : host(make_host(owner, portable))
     , tending(owner.shared_, owner.options_, owner.requests_, owner.window_, owner.failures_, owner.seats_,
               owner.guard_, *host)
     , owner_(owner)
@@ -101,18 +69,24 @@ pool::crew::~crew() {
     stop();
 }
 
+void pool::crew::stop_listening() noexcept {
+    if (listener_thread_.joinable()) {
+        leaving_.store(true);
+        owner_.ring();
+        listener_thread_.join();
+    }
+}
+
 void pool::crew::stop() noexcept {
-    if (leaving_.load()) {
+    if (is_over()) {
         return;
     }
+    stop_listening();
     tending.stop();
     owner_.shared_.parent().stopping.store(1, std::memory_order_seq_cst);
     owner_.shared_.ring_all_seats();
     host->close();
     supervisor_thread_.join();
-    leaving_.store(true);
-    owner_.ring();
-    listener_thread_.join();
 }
 
 void pool::crew::listen() {

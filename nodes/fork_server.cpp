@@ -37,9 +37,12 @@ public:
         ::pthread_sigmask(SIG_SETMASK, &children, nullptr);
         children_ = descriptor(checked("signalfd", ::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK)));
         // Readable once the parent is gone, even if another child of it still holds the other end of the
-        // socket. Without pidfds (before Linux 5.3) the socket's end of file must do.
-        parent_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, setup.parent_pid, 0U)));
-        open_ = ::getppid() == setup.parent_pid; // else it died before the line above
+        // socket.
+        parent_ = descriptor(setup.application);
+        if (!parent_) {
+            parent_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, setup.parent_pid, 0U)));
+            open_ = ::getppid() == setup.parent_pid; // else it died before the line above
+        }
         at(step::server_started, 0);
     }
 
@@ -259,7 +262,9 @@ private:
 void run_fork_server(const fork_server_setup& setup) {
     int status = 0;
     try {
-        become_helper_process(setup.socket, setup.lifeline, setup.keep);
+        std::vector<int> keep(setup.keep.begin(), setup.keep.end());
+        keep.push_back(setup.application);
+        become_helper_process(setup.socket, setup.lifeline, keep);
         ::prctl(PR_SET_NAME, "forkflow-server");
         server(setup).serve();
     } catch (...) { // nobody to tell: the parent sees the end of file

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace forkflow::nodes {
@@ -12,6 +13,9 @@ namespace forkflow::nodes {
 /// std::atomic::wait is no substitute: libstdc++ waits on a process-private futex, or on a private proxy of
 /// the word.
 bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
+/// The same, for `patience` at the most.
+bool futex_wait_for(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                    std::chrono::nanoseconds patience) noexcept;
 
 /// Wakes up to `count` sleepers of `word`, in any process. One system call.
 void futex_wake(const std::atomic<std::uint32_t>& word, int count) noexcept;

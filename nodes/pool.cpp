@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/crew.hpp>
 #include <forkflow/nodes/failure_record.hpp>
+#include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/pool.hpp>
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -19,7 +21,8 @@ failure too_large(std::size_t size_bytes, std::size_t limit_bytes) {
 
 } // namespace
 
-pool::pool(pool_options options, worker_body body, std::function<void()> on_progress)
+pool::pool(pool_options options, worker_body body, std::function<void()> on_progress,
+           const portable_body& portable)
     : options_(resolved(std::move(options)))
     , body_(std::move(body))
     , shared_(options_, options_.testing.first_sequence)
@@ -28,12 +31,44 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
     , failures_(shared_.capacity())
     , guard_(shared_, seats_, failures_)
     , requests_(shared_, window_, failures_, guard_)
-    , crew_(std::make_unique<crew>(*this, std::move(on_progress))) {}
+    , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {}
 
-pool::~pool() = default;
+pool::~pool() {
+    stop();
+}
 
 void pool::stop() noexcept {
+    crew_->stop_listening();
+    if (options_.linger.count() > 0) {
+        finish_what_is_inside();
+    }
     crew_->stop();
+}
+
+void pool::finish_what_is_inside() {
+    const auto end = std::chrono::steady_clock::now() + options_.linger;
+    const std::scoped_lock lock(collecting_);
+    for (;;) {
+        const std::uint32_t heard =
+            shared_.bell().rings.load(std::memory_order_acquire); // rings::ring_parent
+        drop_ready();
+        const auto left = end - std::chrono::steady_clock::now();
+        if (in_flight() == 0 || left.count() <= 0 || crew_->is_over()) {
+            return;
+        }
+        if (rest()) {
+            futex_wait_for(shared_.bell().rings, heard, left);
+        }
+    }
+}
+
+void pool::drop_ready() {
+    while (const std::optional<waiting_outcome> next = peek()) {
+        if (is_failure(*next)) {
+            (void)take_failure(*next);
+        }
+        release(fate::dropped);
+    }
 }
 
 void pool::withdraw() {

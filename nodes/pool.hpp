@@ -5,6 +5,7 @@
 #include <forkflow/nodes/failure.hpp>
 #include <forkflow/nodes/polite_mutex.hpp>
 #include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/request_ring.hpp>
 #include <forkflow/nodes/statistics.hpp>
@@ -28,7 +29,9 @@ public:
     /// `options` as the user gave them. `on_progress` is called, by the pool's own thread, once what
     /// collector or producers armed for may have come; it must not throw, and must not wait for the pool.
     /// Throws std::invalid_argument, std::system_error.
-    pool(pool_options options, worker_body body, std::function<void()> on_progress);
+    /// `portable`: the body once more, for options.server; if that is not set, it is not needed.
+    pool(pool_options options, worker_body body, std::function<void()> on_progress,
+         const portable_body& portable = {});
     ~pool();
     pool(const pool&) = delete;
     pool& operator=(const pool&) = delete;
@@ -80,9 +83,10 @@ public:
     /// Lets `on_progress` be called soon. Thread-safe.
     void ring() const { shared_.ring_parent(); }
 
-    /// Kills and reaps all workers and ends the pool's threads; afterwards only collecting is allowed. The
-    /// destructor does it too. Bounded: nothing is waited for but the kernel and a call of on_progress that
-    /// is under way.
+    /// Drops what is inside, as it is finished, for options.linger at the most; then kills and reaps all
+    /// workers and ends the pool's threads. Afterwards only collecting is allowed. The destructor does it
+    /// too. Bounded: beyond that time nothing is waited for but the kernel and a call of on_progress that is
+    /// under way.
     void stop() noexcept;
 
     [[nodiscard]] const pool_options& options() const noexcept { return options_; }
@@ -93,6 +97,9 @@ public:
     [[nodiscard]] statistics snapshot() const;
 
 private:
+    void finish_what_is_inside();
+    void drop_ready();
+
     struct crew;
     struct counts {
         std::uint64_t results = 0;

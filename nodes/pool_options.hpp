@@ -12,6 +12,8 @@
 
 namespace forkflow {
 
+class fork_server;
+
 /// How a pool of workers is made. An aggregate: use designated initialisers. A value out of its range makes
 /// the constructor that takes the options throw std::invalid_argument, which names field, value and range.
 struct pool_options {
@@ -57,6 +59,9 @@ struct pool_options {
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.
     std::vector<int> keep_descriptors{};
+    /// Who forks: a process that was forked early (see forkflow/fork_server.hpp), and must outlive the pool;
+    /// or, if null, the pool itself, from the program as it is.
+    fork_server* server = nullptr;
     /// For forkflow's own tests.
     nodes::test_settings testing{};
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/fork_helper.hpp>
 #include <forkflow/nodes/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
 #include <forkflow/nodes/process_host.hpp>
@@ -15,135 +16,70 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <iostream>
 
-#if __has_include(<ext/stdio_filebuf.h>)
-#include <ext/stdio_filebuf.h>
-#include <ext/stdio_sync_filebuf.h>
-#endif
+#include <utility>
 
 namespace forkflow::nodes {
-namespace {
-
-/// Blocks all signals while it lives: no handler of the application may run in the child.
-class all_signals_blocked {
-public:
-    all_signals_blocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    all_signals_blocked(const all_signals_blocked&) = delete;
-    all_signals_blocked& operator=(const all_signals_blocked&) = delete;
-
-private:
-    sigset_t before_{};
-};
-
-/// In the child: leaves the application's process group, and forgets what was sent to that until now, which
-/// would strike as soon as it is no longer blocked.
-void leave_process_group() {
-    ::setpgid(0, 0);
-    for (int number = 1; number < NSIG; ++number) {
-        ::signal(number, SIG_IGN); // NOLINT(cert-err33-c): not all can be ignored
-    }
-}
-
-/// Writes out what stands in `stream`, unless another thread is using it, which may last.
-void flush_if_free(FILE* stream) {
-    if (::ftrylockfile(stream) == 0) {
-        std::fflush(stream);
-        ::funlockfile(stream);
-    }
-}
-
-/// std::cout and std::clog have buffers of their own after sync_with_stdio(false). What stands there at the
-/// fork is the application's to write, and other threads of it may be writing there: so the child lets both
-/// write to stdio again, to which it gives buffers that were made before the fork, as that takes locks.
-class stdio_buffers {
-public:
-#if __has_include(<ext/stdio_filebuf.h>)
-    void replace_others() {
-        replace(std::cout, output_);
-        replace(std::clog, errors_);
-    }
-
-private:
-    static void replace(std::ostream& stream, std::streambuf& shared) {
-        if (dynamic_cast<__gnu_cxx::stdio_filebuf<char>*>(stream.rdbuf()) != nullptr) {
-            stream.rdbuf(&shared);
-        }
-    }
-    __gnu_cxx::stdio_sync_filebuf<char> output_{stdout};
-    __gnu_cxx::stdio_sync_filebuf<char> errors_{stderr};
-#else
-    void replace_others() {} // only libstdc++ has such buffers
-#endif
-};
-
-} // namespace
 
 process_host::process_host(const worker_main& main, const pool_options& options) {
-    int pair[2] = {-1, -1};
-    checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
-    socket_ = descriptor(pair[0]);
-    descriptor server_end(pair[1]);
+    server_ends ends = connect();
     interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
-    checked("pipe2", ::pipe2(pair, O_CLOEXEC));
-    lifeline_ = descriptor(pair[0]);
-    fork_server(main, options, std::move(server_end), descriptor(pair[1]));
-}
-
-void process_host::fork_server(const worker_main& main, const pool_options& options, descriptor server_end,
-                               descriptor lifeline_end) {
-    flush_if_free(stdout);
-    flush_if_free(stderr);
-    stdio_buffers buffers;
-    const int parent_pid = ::getpid();
-    const all_signals_blocked blocked;
-    server_pid_ = checked("fork", ::fork());
-    if (server_pid_ == 0) {
-        leave_process_group();
-        buffers.replace_others();
+    server_ = fork_helper([&](int parent_pid) {
         // Closed here already, so that a parent with few descriptors left has no child with none.
         socket_.reset();
         interrupt_.reset();
         lifeline_.reset();
-        run_fork_server({.socket = server_end.get(),
-                         .lifeline = lifeline_end.get(),
+        run_fork_server({.socket = ends.socket.get(),
+                         .lifeline = ends.lifeline.get(),
                          .parent_pid = parent_pid,
                          .keep = options.keep_descriptors,
                          .stderr_tail_bytes = options.stderr_tail_bytes,
                          .hook = options.testing.hook,
                          .main = main});
-    }
-    server_end.reset(); // makes room for the next one
-    lifeline_end.reset();
-    // Nobody can have reaped it yet but an application that reaps all children, at this very moment.
-    server_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, server_pid_, 0U)));
-    if (!server_) {
-        const int error = errno;
-        socket_.reset(); // it sees the end of file and leaves
-        uninterrupted([this] { return ::waitpid(server_pid_, nullptr, 0); });
-        errno = error;
-        checked("pidfd_open", -1);
-    }
+    });
+}
+
+process_host::process_host(forkflow::fork_server& launcher, const portable_pool& order, int mapping)
+    : launcher_(&launcher)
+    , order_(std::make_unique<portable_pool>(order))
+    , mapping_(mapping) {
+    interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    launch();
 }
 
 process_host::~process_host() {
     close();
-    // It leaves as soon as it has reaped its workers, unless somebody has stopped it.
-    constexpr int patience_ms = 5'000;
-    pollfd watched{server_.get(), POLLIN, 0};
-    if (uninterrupted([&] { return ::poll(&watched, 1, patience_ms); }) == 0) {
-        ::syscall(SYS_pidfd_send_signal, server_.get(), SIGKILL, nullptr, 0U);
-    }
-    // By pidfd, as the number may be another process's by now: an application that reaps all children, or
-    // ignores SIGCHLD, has reaped it already, and this fails.
-    siginfo_t ended{};
-    uninterrupted([&] { return ::waitid(P_PIDFD, static_cast<id_t>(server_.get()), &ended, WEXITED); });
+    wait_for_helper(server_);
     wait_for_last_worker();
+}
+
+process_host::server_ends process_host::connect() {
+    int pair[2] = {-1, -1};
+    checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+    socket_ = descriptor(pair[0]);
+    server_ends ends{.socket = descriptor(pair[1]), .lifeline = {}};
+    checked("pipe2", ::pipe2(pair, O_CLOEXEC));
+    lifeline_ = descriptor(pair[0]);
+    ends.lifeline = descriptor(pair[1]);
+    return ends;
+}
+
+void process_host::launch() {
+    const server_ends ends = connect();
+    server_ = launcher_->launch(*order_, ends.socket.get(), ends.lifeline.get(), mapping_);
+}
+
+bool process_host::restart() {
+    const std::scoped_lock lock(closing_);
+    if (launcher_ == nullptr || closed_) {
+        return false;
+    }
+    try {
+        launch();
+        return true;
+    } catch (const std::exception&) { // the launcher is gone too, or there is nothing left to make one from
+        return false;
+    }
 }
 
 void process_host::start(std::uint32_t seat, std::uint32_t incarnation) {
@@ -161,6 +97,8 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
 // The end of file for whoever holds the other end; which only a running process sees, so it is continued if
 // somebody has stopped it.
 void process_host::close() {
+    const std::scoped_lock lock(closing_);
+    closed_ = true;
     ::shutdown(socket_.get(), SHUT_WR);
     ::syscall(SYS_pidfd_send_signal, server_.get(), SIGCONT, nullptr, 0U);
 }

@@ -3,12 +3,18 @@
 #pragma once
 
 #include <forkflow/nodes/descriptor.hpp>
+#include <forkflow/nodes/launcher.hpp>
 #include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/worker_host.hpp>
+
+#include <memory>
+#include <mutex>
 
 namespace forkflow::nodes {
 
-/// Forks a fork server from this process on construction; ends it, and all its workers, on destruction.
+/// Forks a fork server from this process, or has one made by a launcher, on construction; ends it, and all
+/// its workers, on destruction.
 ///
 /// Everything that `main` needs is inherited by the fork. If other threads run at that moment, locks that
 /// they hold stay locked in the workers (except for glibc's malloc and stdio), so a node is best built before
@@ -17,6 +23,9 @@ class process_host final : public worker_host {
 public:
     /// Throws std::system_error. `options` and `main` must outlive the call only.
     process_host(const worker_main& main, const pool_options& options);
+    /// Has the fork server made by `launcher`, which must outlive the host, as must the descriptor `mapping`.
+    /// Throws std::system_error, std::invalid_argument.
+    process_host(forkflow::fork_server& launcher, const portable_pool& order, int mapping);
     ~process_host() override;
     process_host(const process_host&) = delete;
     process_host& operator=(const process_host&) = delete;
@@ -26,17 +35,27 @@ public:
     void close() override;
     void interrupt() override;
     host_event next_event(std::int64_t patience_ns) override;
+    bool restart() override;
 
 private:
-    void fork_server(const worker_main& main, const pool_options& options, descriptor server_end,
-                     descriptor lifeline_end);
+    /// The fork server's ends of what connects it to this process.
+    struct server_ends {
+        descriptor socket;
+        descriptor lifeline;
+    };
+    [[nodiscard]] server_ends connect();
+    void launch();
     void wait_for_last_worker();
 
     descriptor socket_;
     descriptor interrupt_; ///< an eventfd
     descriptor lifeline_;  ///< reaches its end once the fork server and all workers are gone
-    int server_pid_ = -1;
-    descriptor server_; ///< a pidfd: readable once the fork server is dead
+    descriptor server_;    ///< a pidfd: readable once the fork server is dead
+    std::mutex closing_;   ///< between close and restart
+    bool closed_ = false;
+    forkflow::fork_server* launcher_ = nullptr;
+    std::unique_ptr<portable_pool> order_;
+    int mapping_ = -1;
 };
 
 } // namespace forkflow::nodes

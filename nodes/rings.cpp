@@ -4,6 +4,7 @@
 #include <forkflow/nodes/seat_set.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace forkflow::nodes {
 namespace {
@@ -25,7 +26,7 @@ std::span<const std::byte> slot::payload(std::size_t length_bytes) const noexcep
                                          : std::span<const std::byte>();
 }
 
-rings::rings(const pool_options& options, sequence first)
+rings::rings(const pool_options& options, sequence first, std::optional<descriptor> existing)
     : workers_(options.workers)
     , seats_(options.workers + (options.recycles() ? 1 : 0))
     , window_(static_cast<std::uint32_t>(options.window))
@@ -42,12 +43,21 @@ rings::rings(const pool_options& options, sequence first)
     , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
     , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
-              result_extents_offset_ + result_slots_ * extent_bytes_) {
-    parent().admitted.store(first + window_ - 1, std::memory_order_relaxed);
+              result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing)) {
+    if (!existing) {
+        set_up();
+    }
+}
+
+void rings::set_up() {
+    parent().admitted.store(first_ + window_ - 1, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < capacity_; ++i) {
         // One lap behind, so that a worker which looks for work there sees "not yet submitted".
-        const state_word before_first{.number = first + i - capacity_};
-        state(first + i).store(before_first.packed(), std::memory_order_relaxed);
+        const state_word before_first{.number = first_ + i - capacity_};
+        state(first_ + i).store(before_first.packed(), std::memory_order_relaxed);
+    }
+    for (std::uint32_t seat = 0; seat < seats_; ++seat) {
+        order_for(seat).seat.store(parent_seat, std::memory_order_relaxed);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/shared_mapping.hpp>
 
+#include <optional>
 #include <span>
 
 namespace forkflow::nodes {
@@ -25,7 +26,8 @@ struct slot {
 class rings {
 public:
     /// `options` as resolved. The first message will have the number `first`. Throws std::system_error.
-    rings(const pool_options& options, sequence first);
+    /// `existing`: the mapping that another process made with the same arguments; else they are made.
+    rings(const pool_options& options, sequence first, std::optional<descriptor> existing = {});
 
     [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
     /// The places for workers: one more than workers, for a relief, if workers are recycled.
@@ -93,6 +95,8 @@ private:
     static constexpr std::size_t relief_wanted_offset = blocked_offset + sizeof(seat_set);
     static constexpr std::size_t seats_offset = relief_wanted_offset + sizeof(seat_set);
     static constexpr std::size_t orders_offset = sizeof(parent_block);
+
+    void set_up();
 
     template <class T>
     static T* at(std::byte* base, std::size_t offset) noexcept {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 namespace forkflow::nodes {
 namespace {
@@ -40,28 +41,32 @@ void resize(int file, std::size_t bytes) {
 }
 
 /// A memfd as Boost.Interprocess's MemoryMappable.
-class memory_file {
-public:
-    explicit memory_file(std::size_t bytes)
-        : file_(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC))) {
-        resize(file_.get(), bytes);
-    }
-    [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const {
-        return ipc::ipcdetail::mapping_handle_from_file_handle(file_.get());
-    }
+struct memory_file {
+    const descriptor& file;
 
-private:
-    descriptor file_;
+    [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const {
+        return ipc::ipcdetail::mapping_handle_from_file_handle(file.get());
+    }
 };
+
+descriptor made_memory_file(std::size_t bytes) {
+    descriptor file(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC)));
+    resize(file.get(), bytes);
+    return file;
+}
 
 std::size_t whole_pages(std::size_t bytes) {
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
 }
 
-ipc::mapped_region map(std::size_t bytes) {
-    const memory_file file(bytes);
+/// Of both parts and three guard pages.
+std::size_t total_bytes(std::size_t sealed_bytes, std::size_t open_bytes) {
+    return whole_pages(sealed_bytes) + whole_pages(open_bytes) + 3 * page_bytes;
+}
+
+ipc::mapped_region mapped(const descriptor& file, std::size_t bytes) {
     try {
-        return {file, ipc::read_write, 0, bytes, nullptr, MAP_SHARED | MAP_NORESERVE};
+        return {memory_file{file}, ipc::read_write, 0, bytes, nullptr, MAP_SHARED | MAP_NORESERVE};
     } catch (const ipc::interprocess_exception& refused) {
         throw std::system_error(refused.get_native_error(), std::system_category(),
                                 "mmap of the forkflow rings");
@@ -74,10 +79,12 @@ struct shared_mapping::region {
     ipc::mapped_region memory;
 };
 
-shared_mapping::shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes)
-    : sealed_bytes_(whole_pages(sealed_bytes)) {
-    const std::size_t total = sealed_bytes_ + whole_pages(open_bytes) + 3 * page_bytes;
-    region_ = std::make_unique<region>(region{map(total)});
+shared_mapping::shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes,
+                               std::optional<descriptor> existing)
+    : file_(existing ? std::move(*existing) : made_memory_file(total_bytes(sealed_bytes, open_bytes)))
+    , sealed_bytes_(whole_pages(sealed_bytes)) {
+    const std::size_t total = total_bytes(sealed_bytes, open_bytes);
+    region_ = std::make_unique<region>(region{mapped(file_, total)});
     auto* const base = static_cast<std::byte*>(region_->memory.get_address());
     sealed_ = base + page_bytes;
     open_ = sealed_ + sealed_bytes_ + page_bytes;

@@ -2,8 +2,11 @@
 // One anonymous shared mapping, with guard pages around its parts and no name in the file system.
 #pragma once
 
+#include <forkflow/nodes/descriptor.hpp>
+
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 namespace forkflow::nodes {
 
@@ -16,14 +19,18 @@ namespace forkflow::nodes {
 /// for pages with an error in place of SIGBUS. Not bounded by the size of /dev/shm.
 class shared_mapping {
 public:
-    /// Maps `sealed_bytes` + `open_bytes` of zeros. Throws std::system_error that names the call.
-    shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes);
+    /// Maps `sealed_bytes` + `open_bytes` of zeros; or `existing`, the `file()` of a mapping of these sizes
+    /// in another process. Throws std::system_error that names the call.
+    shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes, std::optional<descriptor> existing = {});
     ~shared_mapping();
     shared_mapping(const shared_mapping&) = delete;
     shared_mapping& operator=(const shared_mapping&) = delete;
 
     [[nodiscard]] std::byte* sealed() const noexcept { return sealed_; }
     [[nodiscard]] std::byte* open() const noexcept { return open_; }
+
+    /// The memory's descriptor, for handing it to another process.
+    [[nodiscard]] int file() const noexcept { return file_.get(); }
 
     /// Makes the sealed part read-only in this process. To be called in a worker.
     void seal() const;
@@ -32,6 +39,8 @@ public:
 
 private:
     struct region;
+
+    descriptor file_;
     std::unique_ptr<region> region_;
     std::size_t sealed_bytes_;
     std::byte* sealed_ = nullptr;

@@ -3,6 +3,7 @@
 #include <forkflow/nodes/supervisor.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -41,11 +42,27 @@ void supervisor::run() {
         const std::int64_t patience = tend();
         const host_event event = host_.next_event(patience);
         if (event.what == host_event::kind::closed) {
+            if (!stopping_.load() && host_.restart()) {
+                bury_all_workers();
+                continue;
+            }
             bury_all({.kind = failure_kind::pool_failed,
                       .what = "the fork server, and all workers with it, are gone"});
             return;
         }
         handle(event);
+    }
+}
+
+/// The kernel killed them with their fork server, and nobody is left to tell of each.
+void supervisor::bury_all_workers() {
+    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
+        if (seats_.taken(seat)) {
+            bury({.what = host_event::kind::died,
+                  .seat = seat,
+                  .incarnation = seats_.incarnation(seat),
+                  .signal = SIGKILL});
+        }
     }
 }
 

@@ -58,6 +58,7 @@ private:
     [[nodiscard]] std::optional<clock::time_point> next_time() const;
 
     void bury(const host_event& death);
+    void bury_all_workers();
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
     void replace(std::uint32_t seat, bool barren, const std::string& why);

@@ -49,6 +49,8 @@ public:
     virtual void interrupt() = 0;
     /// Waits for an event, at most `patience_ns` (negative: for ever).
     virtual host_event next_event(std::int64_t patience_ns) = 0;
+    /// After `closed` was told, though nobody called close: begins anew, without workers. False: it cannot.
+    virtual bool restart() { return false; }
 };
 
 /// Makes a host whose workers run `main`.

@@ -8,6 +8,8 @@
 #include <forkflow/nodes/exception_text.hpp>
 #include <forkflow/nodes/pool.hpp>
 
+#include <cstddef>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -39,14 +41,12 @@ template <class Input, class Output>
 class message_stream {
 public:
     template <class Body>
-    message_stream(pool_options options, Body body, std::function<void()> on_progress)
+    message_stream(const pool_options& options, Body body, std::function<void()> on_progress)
         : call_(table_for<Body>())
         , pool_(
-              std::move(options),
-              [body = std::move(body)](nodes::worker_call& call) mutable {
-                  call_of<Input, Output, Body>::run(body, call);
-              },
-              std::move(on_progress))
+              options,
+              [body](nodes::worker_call& call) mutable { call_of<Input, Output, Body>::run(body, call); },
+              std::move(on_progress), portable(options, body))
         , markers_(call_.has_markers ? pool_.capacity() : 0) {}
 
     /// A number for `message`, if the bounds allow it. Never blocks. The caller must fill it.
@@ -141,6 +141,22 @@ private:
             table.pass = call::pass;
         }
         return table;
+    }
+
+    /// Nothing, if no other process is to run the body or its bytes mean nothing there.
+    template <class Body>
+    static nodes::portable_body portable(const pool_options& options, const Body& body) {
+        nodes::portable_body made;
+        if constexpr (std::is_trivially_copyable_v<Body> && alignof(Body) <= alignof(std::max_align_t)) {
+            if (options.server != nullptr) {
+                made.run = [](void* state, nodes::worker_call& call) {
+                    call_of<Input, Output, Body>::run(*static_cast<Body*>(state), call);
+                };
+                made.state.resize(sizeof body);
+                std::memcpy(made.state.data(), std::addressof(body), sizeof body);
+            }
+        }
+        return made;
     }
 
     /// False if a worker has changed the message's state: there is no marker.

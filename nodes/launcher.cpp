@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/descriptor_passing.hpp>
+#include <forkflow/nodes/fork_helper.hpp>
+#include <forkflow/nodes/fork_server.hpp>
+#include <forkflow/nodes/launcher.hpp>
+#include <forkflow/nodes/portable_pool.hpp>
+#include <forkflow/nodes/system_call.hpp>
+#include <forkflow/nodes/worker_life.hpp>
+#include <forkflow/nodes/worker_process.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <stdexcept>
+#include <utility>
+
+namespace forkflow {
+namespace nodes {
+namespace {
+
+/// What the launcher answers; with it, if there is no error, the new fork server's pidfd.
+struct launch_answer {
+    int error = 0;
+};
+constexpr int unknown_code = -1; ///< as an error: the order names code that is not loaded
+
+/// Gives each kept descriptor the number that it has in the application. The others are moved out of the way
+/// before.
+void place_kept(const portable_pool& order, std::vector<descriptor>& received) {
+    int above = 3;
+    for (std::size_t i = 0; i < order.kept_count; ++i) {
+        above = std::max(above, order.kept[i] + 1);
+    }
+    for (descriptor& one : received) {
+        one = descriptor(checked("fcntl", ::fcntl(one.get(), F_DUPFD_CLOEXEC, above)));
+    }
+    for (std::size_t i = 0; i < order.kept_count; ++i) {
+        checked("dup2", ::dup2(received[received.size() - order.kept_count + i].get(), order.kept[i]));
+    }
+}
+
+/// In a child of the launcher: becomes the fork server of one pool. `received`: socket, lifeline, mapping,
+/// and those that are kept.
+[[noreturn]] void become_fork_server(const portable_pool& order, std::vector<descriptor> received,
+                                     descriptor application) {
+    constexpr std::size_t behind_mapping = 3;
+    received.insert(received.begin() + behind_mapping, std::move(application));
+    place_kept(order, received);
+    const pool_options options = options_of(order);
+    const rings shared(options, order.first, std::move(received[2]));
+    std::vector<std::byte> state(order.state.begin(),
+                                 order.state.begin() + static_cast<std::ptrdiff_t>(order.state_bytes));
+    const worker_body body = [&](worker_call& call) { order.run(state.data(), call); };
+    const worker_main main = [&](std::uint32_t seat, std::uint32_t incarnation) {
+        return live_as_worker_process(shared, options, body, {.seat = seat, .incarnation = incarnation});
+    };
+    run_fork_server({.socket = received[0].get(),
+                     .lifeline = received[1].get(),
+                     .application = received[behind_mapping].get(),
+                     .keep = options.keep_descriptors,
+                     .stderr_tail_bytes = options.stderr_tail_bytes,
+                     .hook = options.testing.hook,
+                     .main = main});
+}
+
+class launcher {
+public:
+    launcher(descriptor socket, int parent_pid)
+        : socket_(std::move(socket)) {
+        become_helper_process(socket_.get(), -1, {});
+        ::prctl(PR_SET_NAME, "forkflow-launch");
+        ::signal(SIGCHLD, SIG_IGN); // fork servers are watched by pidfd, and nobody waits for them
+        application_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, parent_pid, 0U)));
+        gone_ = ::getppid() != parent_pid; // it died before the line above
+    }
+
+    /// Until the application has closed the socket or died.
+    void serve() {
+        while (!gone_) {
+            pollfd watched[2] = {{socket_.get(), POLLIN, 0}, {application_.get(), POLLIN, 0}};
+            uninterrupted([&] { return ::poll(watched, 2, -1); });
+            gone_ = watched[1].revents != 0;
+            if (!gone_) {
+                take_order();
+            }
+        }
+    }
+
+private:
+    void take_order() {
+        portable_pool order;
+        received_packet packet = receive_packet(socket_.get(), std::as_writable_bytes(std::span(&order, 1)));
+        if (packet.size_bytes != sizeof order) {
+            gone_ = true; // end of file
+            return;
+        }
+        launch_answer answer;
+        descriptor made;
+        if (!is_code_loaded(order)) {
+            answer.error = unknown_code;
+        } else {
+            made = fork_one(order, packet);
+            answer.error = made ? 0 : errno;
+        }
+        packet.descriptors.clear();
+        const int number = made.get();
+        send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)),
+                    made ? std::span(&number, 1) : std::span<const int>());
+    }
+
+    descriptor fork_one(const portable_pool& order, received_packet& packet) {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            try {
+                socket_.reset();
+                become_fork_server(order, std::move(packet.descriptors), std::move(application_));
+            } catch (...) { // the application sees the end of file
+                ::_exit(1);
+            }
+        }
+        // It may be dead by now, and reaped: then there is no pidfd to be had, and the answer is an error.
+        return descriptor(pid < 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+    }
+
+    descriptor socket_;
+    descriptor application_;
+    bool gone_ = false;
+};
+
+} // namespace
+} // namespace nodes
+
+fork_server::fork_server() {
+    int pair[2] = {-1, -1};
+    nodes::checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+    socket_ = nodes::descriptor(pair[0]);
+    nodes::descriptor other_end(pair[1]);
+    process_ = nodes::fork_helper([&](int parent_pid) {
+        try {
+            socket_.reset();
+            nodes::launcher(std::move(other_end), parent_pid).serve();
+            ::_exit(0);
+        } catch (...) { // the application sees the end of file
+            ::_exit(1);
+        }
+    });
+}
+
+fork_server::~fork_server() {
+    socket_.reset();
+    nodes::wait_for_helper(process_);
+}
+
+nodes::descriptor fork_server::launch(const nodes::portable_pool& order, int socket, int lifeline,
+                                      int mapping) {
+    std::vector<int> handed{socket, lifeline, mapping};
+    handed.insert(handed.end(), order.kept.begin(),
+                  order.kept.begin() + static_cast<std::ptrdiff_t>(order.kept_count));
+    const std::scoped_lock lock(asking_);
+    nodes::send_packet(socket_.get(), std::as_bytes(std::span(&order, 1)), handed);
+    nodes::launch_answer answer;
+    nodes::received_packet packet =
+        nodes::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
+    if (packet.size_bytes != sizeof answer) {
+        throw std::system_error(EPIPE, std::system_category(), "forkflow::fork_server is gone; recvmsg");
+    }
+    if (answer.error == nodes::unknown_code) {
+        throw std::invalid_argument("forkflow::pool_options::server was started before the code of the body, "
+                                    "of worker_init or of sandbox was loaded");
+    }
+    if (answer.error != 0 || packet.descriptors.empty()) {
+        throw std::system_error(answer.error, std::system_category(), "fork in forkflow::fork_server");
+    }
+    return std::move(packet.descriptors.front());
+}
+
+} // namespace forkflow

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// forkflow::fork_server: started while the program has one thread, it serves nodes that are made later.
+#pragma once
+
+#include <forkflow/nodes/descriptor.hpp>
+
+#include <mutex>
+
+namespace forkflow {
+
+namespace nodes {
+struct portable_pool;
+} // namespace nodes
+
+/// A process that is forked early, and from which pools that are made later get their fork servers and
+/// workers. Make it first thing in main(), before any thread exists; name it in pool_options::server.
+///
+///     int main() {
+///         forkflow::fork_server early;
+///         … threads, libraries, oneTBB …
+///         forkflow::ordered_process_node<page, text> parse(g, {.server = &early}, parse_page);
+///
+/// Without it, a pool forks from the program as it is at that moment. That works as well as fork can: what
+/// other threads have locked stays locked in the workers, except for glibc's malloc and stdio.
+///
+/// The price: workers know the program as it was when the fork_server was made. A body (and worker_init, and
+/// sandbox) must be code that was loaded by then, and the body trivially copyable, with a state that means
+/// something there: no pointers, no references. keep_descriptors are handed over; the working directory and
+/// the environment are those of then.
+///
+/// With it, a pool also survives the death of its own fork server: a new one is asked for, and what the
+/// workers were running is charged with an attempt.
+///
+/// Thread-safe. Must outlive the pools that name it. Cost: one sleeping process. It ends with this object,
+/// and with the program, however that ends.
+class fork_server {
+public:
+    /// Forks. Throws std::system_error.
+    fork_server();
+    ~fork_server();
+    fork_server(const fork_server&) = delete;
+    fork_server& operator=(const fork_server&) = delete;
+
+    /// For forkflow's own use: a fork server for this pool, which is given these ends, the mapping, and
+    /// copies of what is kept. Returns its pidfd. Throws std::system_error; std::invalid_argument if code is
+    /// not known there.
+    [[nodiscard]] nodes::descriptor launch(const nodes::portable_pool& order, int socket, int lifeline,
+                                           int mapping);
+
+private:
+    nodes::descriptor socket_;
+    nodes::descriptor process_; ///< a pidfd
+    std::mutex asking_;
+};
+
+} // namespace forkflow
