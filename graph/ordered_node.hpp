@@ -10,6 +10,8 @@
 #include <forkflow/graph/wait_hold.hpp>
 #include <forkflow/nodes/failure.hpp>
 
+#include <oneapi/tbb/task_arena.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -27,7 +29,8 @@ namespace forkflow::graph {
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
 /// `has_room(n)`; `try_take()`, the next outcome, which has a `value` or a `failed`; `try_drop()`;
-/// `withdraw()`, which lets what no worker has begun come out without being begun; `in_flight()`; `rest()`
+/// `withdraw()`, which lets what no worker has begun come out without being begun; `in_flight()`;
+/// `wait_a_moment()`, which looks for the next outcome a little longer; `rest()`
 /// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
 /// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
 /// `stop()`, after which it is not.
@@ -221,7 +224,7 @@ private:
             while (complete_.load()) {
                 const bool emitted = emit();
                 const bool let_in = admit();
-                if (!emitted && !let_in && rest()) {
+                if (!emitted && !let_in && !wait_a_moment() && rest()) {
                     return;
                 }
             }
@@ -341,6 +344,15 @@ private:
     void stop_pulling() {
         const std::scoped_lock lock(arriving_);
         pulling_ = false;
+    }
+
+    /// Waits a little for the next outcome, if that keeps nobody from working. True: it is there.
+    bool wait_a_moment() {
+        if (successors_.busy() || tbb::this_task_arena::max_concurrency() < 2) {
+            return false;
+        }
+        const std::scoped_lock lock(stream_.collecting());
+        return stream_.wait_a_moment();
     }
 
     /// Registers for everything that may happen next. False: something happened already.

@@ -31,6 +31,7 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
     , failures_(shared_.capacity())
     , guard_(shared_, seats_, failures_)
     , requests_(shared_, window_, failures_, guard_)
+    , for_outcomes_(options_.spin)
     , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {}
 
 pool::~pool() {
@@ -108,6 +109,10 @@ failure pool::take_failure(const waiting_outcome& outcome) {
     }
     taken.sequence = outcome.number;
     return taken;
+}
+
+bool pool::wait_a_moment() {
+    return in_flight() > 0 && for_outcomes_.wait([this] { return peek().has_value(); });
 }
 
 bool pool::rest() {

@@ -8,6 +8,7 @@
 #include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/request_ring.hpp>
+#include <forkflow/nodes/spinner.hpp>
 #include <forkflow/nodes/statistics.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
@@ -70,6 +71,8 @@ public:
     /// To be called before the collector rests: lets workers go on, and arms. False: there is another
     /// outcome.
     [[nodiscard]] bool rest();
+    /// Waits a moment (options.spin) for the next outcome, if there are messages inside. True: it is there.
+    [[nodiscard]] bool wait_a_moment();
 
     /// Lets every message that no worker has claimed come out as a failure. Thread-safe.
     void withdraw();
@@ -117,7 +120,8 @@ private:
     word_guard guard_;
     request_ring requests_;
     mutable polite_mutex collecting_;
-    counts counts_; ///< guarded by collecting_
+    counts counts_;        ///< guarded by collecting_
+    spinner for_outcomes_; ///< guarded by collecting_
     std::unique_ptr<crew> crew_;
 };
 

@@ -66,6 +66,7 @@ pool_options resolved(pool_options options) {
     check("recycle_age", options.recycle_age);
     check("init_deadline", options.init_deadline);
     check("linger", options.linger);
+    check("spin", options.spin);
     check("stderr_tail_bytes", options.stderr_tail_bytes, 0, nodes::most_stderr_tail_bytes);
     check("limits.niceness", options.limits.niceness.value_or(0));
     if (options.recycles() && options.workers == nodes::max_workers) {

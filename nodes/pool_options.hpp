@@ -56,6 +56,9 @@ struct pool_options {
     /// How long the destructor waits for the workers to finish the messages inside, before it kills them. The
     /// outcomes are dropped in either case. 0: it kills at once.
     std::chrono::nanoseconds linger{0};
+    /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
+    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time.
+    std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.
     std::vector<int> keep_descriptors{};

@@ -61,6 +61,7 @@ portable_pool to_portable(const pool_options& options, const portable_body& body
     order.max_message_bytes = options.max_message_bytes;
     order.deadline_ns = options.deadline.count();
     order.recycle_age_ns = options.recycle_age.count();
+    order.spin_ns = options.spin.count();
     order.attempts = options.attempts;
     order.recycle_after = options.recycle_after;
     order.recycle_growth_bytes = options.recycle_growth_bytes;
@@ -90,6 +91,7 @@ pool_options options_of(const portable_pool& order) {
     options.max_message_bytes = order.max_message_bytes;
     options.deadline = std::chrono::nanoseconds(order.deadline_ns);
     options.recycle_age = std::chrono::nanoseconds(order.recycle_age_ns);
+    options.spin = std::chrono::nanoseconds(order.spin_ns);
     options.attempts = order.attempts;
     options.recycle_after = order.recycle_after;
     options.recycle_growth_bytes = order.recycle_growth_bytes;

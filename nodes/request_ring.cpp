@@ -19,6 +19,9 @@ std::optional<sequence> request_ring::try_reserve(message_kind kind) {
     if (!room_for(kind, 1)) {
         return std::nullopt;
     }
+    if (kind == message_kind::request && spare_ > 0) {
+        --spare_;
+    }
     const sequence number = next_.load(std::memory_order_relaxed);
     next_.store(number + 1, std::memory_order_release);
     return number;
@@ -29,17 +32,20 @@ bool request_ring::has_room(std::size_t more) {
     return room_for(message_kind::request, more);
 }
 
-bool request_ring::room_for(message_kind kind, std::size_t more) const noexcept {
+bool request_ring::room_for(message_kind kind, std::size_t more) noexcept {
     const std::size_t in_flight = next_.load(std::memory_order_relaxed) - window_.next_to_emit();
     if (in_flight + more > shared_.requests() + shared_.window()) {
         return false;
     }
-    // The count is needed only when more are in flight than may be unfinished.
-    if (kind == message_kind::marker || in_flight + more <= shared_.requests()) {
+    // The count is needed only when more are in flight than may be unfinished, and once for all that it finds
+    // room for: what was finished then stays finished.
+    if (kind == message_kind::marker || in_flight + more <= shared_.requests() || more <= spare_) {
         return true;
     }
     const census counted = count();
-    return counted.waiting + counted.running + more <= shared_.requests();
+    const std::size_t unfinished = counted.waiting + counted.running;
+    spare_ = unfinished < shared_.requests() ? shared_.requests() - unfinished : 0;
+    return more <= spare_;
 }
 
 request_ring::census request_ring::count() const noexcept {

@@ -59,7 +59,7 @@ public:
     [[nodiscard]] census count() const noexcept;
 
 private:
-    [[nodiscard]] bool room_for(message_kind kind, std::size_t more) const noexcept;
+    [[nodiscard]] bool room_for(message_kind kind, std::size_t more) noexcept;
     void wake_workers(sequence number) const;
     void finish(sequence number, message_state state);
     void fail_if_ready(sequence number, const failure& reason);
@@ -69,6 +69,7 @@ private:
     failure_shelf& failures_;
     word_guard& guard_;
     std::mutex reserving_;
+    std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
     std::atomic<sequence> next_;
     std::atomic<const failure*> broken_{nullptr};
     std::optional<failure> reason_; ///< written once, before broken_ points to it

@@ -59,7 +59,9 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , body_(body)
     , hook_(hook)
     , self_(self)
-    , seat_(shared.seat(self.seat)) {}
+    , seat_(shared.seat(self.seat))
+    , for_work_(options.spin)
+    , for_admission_(options.spin) {}
 
 void worker::run() {
     while (const std::optional<sequence> number = find_work()) {
@@ -203,7 +205,14 @@ void worker::look_from_oldest() {
 
 std::optional<sequence> worker::find_work() {
     while (!is_to_leave()) {
-        if (const auto number = claim()) {
+        std::optional<sequence> number = claim();
+        if (!number) {
+            for_work_.wait([&] {
+                number = claim();
+                return number || is_to_leave();
+            });
+        }
+        if (number) {
             return number;
         }
         seat_.bell.store(
@@ -213,7 +222,7 @@ std::optional<sequence> worker::find_work() {
         if (shared_.parent().reopened.load(std::memory_order_seq_cst) != reopened_) { // (D1)
             look_from_oldest();
         }
-        const std::optional<sequence> number = claim();
+        number = claim();
         if (!number && !is_to_leave()) {
             sleep();
         }
@@ -301,6 +310,7 @@ bool worker::is_admitted() const { // (A), (D2); acquire: the slot's previous re
 }
 
 void worker::wait_until_admitted() {
+    for_admission_.wait([this] { return is_admitted(); });
     while (!is_admitted()) {
         seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
         seat_.bell.store(0, std::memory_order_relaxed);

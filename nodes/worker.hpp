@@ -7,6 +7,7 @@
 #include <forkflow/nodes/retirement.hpp>
 #include <forkflow/nodes/rings.hpp>
 #include <forkflow/nodes/seat_table.hpp>
+#include <forkflow/nodes/spinner.hpp>
 #include <forkflow/nodes/steps.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
@@ -64,6 +65,8 @@ private:
     seat_block& seat_;
     std::optional<retirement> retirement_; ///< if workers are recycled: since initialise
     bool relief_asked_ = false;
+    spinner for_work_;
+    spinner for_admission_;
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;

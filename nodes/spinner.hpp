@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Looking again for a while before going to sleep.
+#pragma once
+
+#include <chrono>
+#include <thread>
+
+namespace forkflow::nodes {
+
+/// Waits by looking again and again, for a bounded time, and gives way to whoever else wants the processor
+/// each time. A sleep and the wake that ends it cost tens of microseconds; this saves them where the wait is
+/// short.
+///
+/// Adaptive: each time in vain halves the time, a success restores it. Once the time has come down to a
+/// sixteenth it does not wait at all, but tries again now and then. For one thread.
+class spinner {
+public:
+    /// `most`: the longest time; 0: never waits.
+    explicit spinner(std::chrono::nanoseconds most)
+        : most_(most)
+        , time_(most) {}
+
+    /// Waits until `ready()`, and returns what that returned last.
+    template <class Ready>
+    bool wait(Ready&& ready) {
+        if (!is_worth_it()) {
+            return false;
+        }
+        const auto end = std::chrono::steady_clock::now() + time_;
+        do {
+            std::this_thread::yield();
+            if (ready()) {
+                time_ = most_;
+                return true;
+            }
+        } while (std::chrono::steady_clock::now() < end);
+        time_ /= 2;
+        return false;
+    }
+
+private:
+    bool is_worth_it() {
+        if (time_ > most_ / 16) {
+            return true;
+        }
+        constexpr unsigned pause = 32;
+        if (most_.count() == 0 || ++skipped_ < pause) {
+            return false;
+        }
+        skipped_ = 0;
+        time_ = most_ / 4;
+        return true;
+    }
+
+    std::chrono::nanoseconds most_;
+    std::chrono::nanoseconds time_;
+    unsigned skipped_ = 0;
+};
+
+} // namespace forkflow::nodes
