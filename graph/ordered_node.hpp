@@ -11,6 +11,7 @@
 #include <forkflow/nodes/failure.hpp>
 
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <chrono>
@@ -222,6 +223,10 @@ private:
         hold_.resume();
         try {
             while (complete_.load()) {
+                if (tbb::is_current_task_group_canceling()) {
+                    abandon();
+                    return;
+                }
                 const bool emitted = emit();
                 const bool let_in = admit();
                 if (!emitted && !let_in && !wait_a_moment() && rest()) {

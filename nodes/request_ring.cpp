@@ -19,9 +19,7 @@ std::optional<sequence> request_ring::try_reserve(message_kind kind) {
     if (!room_for(kind, 1)) {
         return std::nullopt;
     }
-    if (kind == message_kind::request && spare_ > 0) {
-        --spare_;
-    }
+    spare_ -= spare_ > 0 ? 1 : 0; // a marker waits too, until it is committed
     const sequence number = next_.load(std::memory_order_relaxed);
     next_.store(number + 1, std::memory_order_release);
     return number;

@@ -72,8 +72,9 @@ void supervisor::handle(const host_event& event) {
     } else if (event.what == host_event::kind::refused) {
         seats_.vacate(event.seat);
         if (!stopping_.load()) {
-            attribution_.settle(event, heir_of(event.seat)); // it may have been somebody's heir
-            replace(event.seat, true,
+            // It may have been somebody's heir.
+            const bool owed = attribution_.settle(event, seats_.next_sitter(event.seat)).inherited;
+            replace(event.seat, true, owed,
                     std::string("a worker could not be made: fork: ") + std::strerror(event.error));
         }
     }
@@ -198,6 +199,7 @@ void supervisor::start_reliefs(clock::time_point now) {
 void supervisor::bury(const host_event& death) {
     erase(shared_.idle_seats(), death.seat);
     erase(shared_.blocked_seats(), death.seat);
+    erase(shared_.relief_wanted(), death.seat);
     shared_.seat(death.seat).running_since_ns.store(0, std::memory_order_relaxed);
     seats_.vacate(death.seat);
     if (stopping_.load()) {
@@ -206,17 +208,17 @@ void supervisor::bury(const host_event& death) {
     const worker_identity gone{.seat = death.seat, .incarnation = death.incarnation};
     const worker_stage stage = stage_of(death.seat);
     const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
-    const bool charged = attribution_.settle(
-        death, heir_of(death.seat),
+    const auto [charged, owed] = attribution_.settle(
+        death, seats_.next_sitter(death.seat),
         purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : "");
     const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
     (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
     const bool barren =
         !charged && !purged && (stage == worker_stage::starting || stage == worker_stage::initialising);
-    replace(death.seat, barren,
+    replace(death.seat, barren, owed,
             "workers die before they come to take a message; the last: " + last_text(death));
     end_purge_without(gone);
-    if (asked) {
+    if (asked && !owed) {
         shared_.ring_one_idle(); // for the ring that it may have been given on its way out
     } else {
         let_everybody_look();
@@ -233,21 +235,20 @@ void supervisor::let_everybody_look() {
     shared_.ring_parent();
 }
 
-worker_identity supervisor::heir_of(std::uint32_t seat) const {
-    const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat);
-    return relief && seats_.taken(*relief) ? seats_.sitter(*relief) : seats_.next_sitter(seat);
-}
-
-void supervisor::replace(std::uint32_t seat, bool barren, const std::string& why) {
+/// `owed`: a message waits for the next worker in this seat, and for nobody else.
+void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::string& why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
-        reliefs_.end(*relief); // it takes over, and this seat is spare
-        return;
+        reliefs_.end(*relief);
+        if (!owed) { // it takes over, and this seat is spare
+            return;
+        }
+        reliefs_.begin(seat, *relief); // it is at work already, so it goes once its fresh relief is ready
     }
     if (!barren) {
         fill(seat);
         return;
     }
-    if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat)) {
+    if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat); tired && !owed) {
         reliefs_.end(seat); // the one that it was to relieve works on
         reliefs_.defer(*tired, clock::now() + vacancy_time);
         count_barren(why);
