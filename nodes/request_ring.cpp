@@ -40,9 +40,18 @@ bool request_ring::room_for(message_kind kind, std::size_t more) const noexcept 
     return counted.waiting + counted.running + more <= shared_.requests();
 }
 
+std::uint32_t request_ring::unfinished_in_window() const noexcept {
+    const sequence end = window_.next_to_emit() + shared_.window();
+    const census counted = count_until(before(end, next()) ? end : next());
+    return counted.waiting + counted.running;
+}
+
 request_ring::census request_ring::count() const noexcept {
+    return count_until(next());
+}
+
+request_ring::census request_ring::count_until(sequence end) const noexcept {
     census counted;
-    const sequence end = next_.load(std::memory_order_acquire);
     for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
         const state_word seen = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         const std::int32_t age = distance(number, seen.number);
@@ -110,14 +119,24 @@ void request_ring::finish(sequence number, message_state state) {
 
 bool request_ring::arm_for_room() {
     // As late as possible, so that rings are few, but before the workers that are running run out of
-    // requests.
-    const auto requests = static_cast<std::int32_t>(shared_.requests());
-    const auto spare = std::max((requests - static_cast<std::int32_t>(shared_.workers())) / 2, 1);
-    // (D4): say so, then look again. A countdown that is under way goes on: somebody else waits for it.
-    std::int32_t counted = shared_.bell().room_countdown.load(std::memory_order_seq_cst);
-    while (counted <= 0 && !shared_.bell().room_countdown.compare_exchange_weak(counted, spare)) {
+    // requests, and not later than they can get on by themselves while the collector takes nothing.
+    const auto workers = static_cast<std::uint32_t>(shared_.workers());
+    const std::uint32_t late = (std::max(shared_.requests(), workers) - workers) / 2;
+    for (;;) {
+        const auto spare = static_cast<std::int32_t>(std::max(std::min(late, unfinished_in_window()), 1U));
+        // (D4): say so, then look again. A countdown that is under way goes on: somebody else waits for it.
+        std::int32_t counted = shared_.bell().room_countdown.load(std::memory_order_seq_cst);
+        while ((counted <= 0 || counted > spare) &&
+               !shared_.bell().room_countdown.compare_exchange_weak(counted, spare)) {
+        }
+        if (has_room()) {
+            return false;
+        }
+        // What was finished before the countdown began was not counted.
+        if (spare == 1 || unfinished_in_window() >= static_cast<std::uint32_t>(spare)) {
+            return true;
+        }
     }
-    return !has_room();
 }
 
 void request_ring::fail_all(const failure& reason) {
