@@ -9,8 +9,8 @@
 #include <forkflow/codec.hpp>
 #include <forkflow/detail/call_state.hpp>
 
+#include <functional>
 #include <memory>
-#include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -41,6 +41,9 @@ public:
     /// What running it gives: R, or std::monostate if R is void, so that it can be a message.
     using result_type = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
+    /// No call: it cannot be sent. For containers and nodes that want a value to begin with.
+    call() = default;
+
     /// A call of `function` with `arguments`. Throws std::invalid_argument if `function` is a null pointer.
     template <class Function, class... Arguments>
     requires(!std::is_same_v<std::remove_cvref_t<Function>, call>) explicit call(Function&& function,
@@ -49,8 +52,13 @@ public:
                                                          std::forward<Arguments>(arguments)...)) {}
 
     /// Calls the function, here and now. It uses up the arguments, those of copies too. Throws what the
-    /// function throws.
-    result_type operator()() && { return state_->run(); }
+    /// function throws; std::bad_function_call if this is no call.
+    result_type operator()() && {
+        if (state_ == nullptr) {
+            throw std::bad_function_call();
+        }
+        return state_->run();
+    }
 
 private:
     friend struct codec<call>;
@@ -67,7 +75,7 @@ struct codec<call<R>> {
 
     static void encode(const call<R>& value, writer& to) {
         if (value.state_ == nullptr) {
-            throw std::invalid_argument("forkflow: a call that was moved from cannot be sent");
+            throw std::bad_function_call();
         }
         value.state_->encode(to);
     }

@@ -68,7 +68,7 @@ public:
     }
 
     Result run() override {
-        const auto invoke = [this](Arguments&... each) -> R {
+        const auto invoke = [this](Arguments&... each) -> decltype(auto) {
             return std::invoke(std::move(function_), std::move(each)...);
         };
         if constexpr (std::is_void_v<R>) {
