@@ -80,8 +80,8 @@ TEST_CASE("Over threads, everything put is got once while others join, look and 
         options.testing.host = [&](forkflow::nodes::worker_main main) {
             return std::make_unique<thread_host>(std::move(main), fates, how);
         };
-        forkflow::ordered_process_queue<number, number> queue(options,
-                                                              [](number message) { return message; });
+        queue_of_numbers queue(options, [](number message) { return message; });
+        fates.attach(pool_of(pool_key(), queue));
         std::atomic<number> put{0};
         std::atomic<number> got{0};
         std::vector<std::thread> putting;

@@ -138,7 +138,8 @@ std::shared_ptr<call_state<Result>> make_call_state(Function&& function, Argumen
     using function_type = std::decay_t<Function>;
     if constexpr (require_callable<R, function_type, std::decay_t<Arguments>...>()) {
         if constexpr (is_function_pointer<function_type>) {
-            if (function == nullptr) {
+            const function_type given = function; // the name of a function is never null, and compilers know
+            if (given == nullptr) {
                 throw std::invalid_argument("forkflow: a call of a null pointer");
             }
         }
