@@ -122,21 +122,19 @@ bool request_ring::arm_for_room() {
     // requests, and not later than they can get on by themselves while the collector takes nothing.
     const auto workers = static_cast<std::uint32_t>(shared_.workers());
     const std::uint32_t late = (std::max(shared_.requests(), workers) - workers) / 2;
-    for (;;) {
+    std::atomic<std::int32_t>& countdown = shared_.bell().room_countdown;
+    for (bool counting = false; !has_room(); counting = true) { // (D4): say so, then look again
         const auto spare = static_cast<std::int32_t>(std::max(std::min(late, unfinished_in_window()), 1U));
-        // (D4): say so, then look again. A countdown that is under way goes on: somebody else waits for it.
-        std::int32_t counted = shared_.bell().room_countdown.load(std::memory_order_seq_cst);
-        while ((counted <= 0 || counted > spare) &&
-               !shared_.bell().room_countdown.compare_exchange_weak(counted, spare)) {
-        }
-        if (has_room()) {
-            return false;
-        }
-        // What was finished before the countdown began was not counted.
-        if (spare == 1 || unfinished_in_window() >= static_cast<std::uint32_t>(spare)) {
+        std::int32_t counted = countdown.load(std::memory_order_seq_cst);
+        // A countdown that is under way goes on: somebody else waits for it. What was finished before it
+        // began was not counted, so it may turn out to be too long.
+        if (counting && counted > 0 && counted <= spare) {
             return true;
         }
+        while ((counted <= 0 || counted > spare) && !countdown.compare_exchange_weak(counted, spare)) {
+        }
     }
+    return false;
 }
 
 void request_ring::fail_all(const failure& reason) {

@@ -156,7 +156,7 @@ private:
 
     bool room_or_registered() {
         // What was set aside makes room when it is got, and who gets it hands on.
-        return !set_aside_fills_bound() && (stream_.has_room(1) || !stream_.arm_for_room());
+        return !set_aside_fills_bound() && !stream_.arm_for_room();
     }
 
     /// With no lock held: workers whose results are admitted by what was taken until now publish them.
