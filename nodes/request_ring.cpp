@@ -46,9 +46,18 @@ bool request_ring::room_for(message_kind kind, std::size_t more) noexcept {
     return more <= spare_;
 }
 
+std::uint32_t request_ring::unfinished_in_window() const noexcept {
+    const sequence end = window_.next_to_emit() + shared_.window();
+    const census counted = count_until(before(end, next()) ? end : next());
+    return counted.waiting + counted.running;
+}
+
 request_ring::census request_ring::count() const noexcept {
+    return count_until(next());
+}
+
+request_ring::census request_ring::count_until(sequence end) const noexcept {
     census counted;
-    const sequence end = next_.load(std::memory_order_acquire);
     for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
         const state_word seen = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         const std::int32_t age = distance(number, seen.number);
@@ -118,14 +127,22 @@ void request_ring::finish(sequence number, message_state state) {
 
 bool request_ring::arm_for_room() {
     // As late as possible, so that rings are few, but before the workers that are running run out of
-    // requests.
-    const auto requests = static_cast<std::int32_t>(shared_.requests());
-    const auto spare = std::max((requests - static_cast<std::int32_t>(shared_.workers())) / 2, 1);
-    // (D4): say so, then look again. A countdown that is under way goes on: somebody else waits for it.
-    std::int32_t counted = shared_.bell().room_countdown.load(std::memory_order_seq_cst);
-    while (counted <= 0 && !shared_.bell().room_countdown.compare_exchange_weak(counted, spare)) {
+    // requests, and not later than they can get on by themselves while the collector takes nothing.
+    const auto workers = static_cast<std::uint32_t>(shared_.workers());
+    const std::uint32_t late = (std::max(shared_.requests(), workers) - workers) / 2;
+    std::atomic<std::int32_t>& countdown = shared_.bell().room_countdown;
+    for (bool counting = false; !has_room(); counting = true) { // (D4): say so, then look again
+        const auto spare = static_cast<std::int32_t>(std::max(std::min(late, unfinished_in_window()), 1U));
+        std::int32_t counted = countdown.load(std::memory_order_seq_cst);
+        // A countdown that is under way goes on: somebody else waits for it. What was finished before it
+        // began was not counted, so it may turn out to be too long.
+        if (counting && counted > 0 && counted <= spare) {
+            return true;
+        }
+        while ((counted <= 0 || counted > spare) && !countdown.compare_exchange_weak(counted, spare)) {
+        }
     }
-    return !has_room();
+    return false;
 }
 
 void request_ring::fail_all(const failure& reason) {

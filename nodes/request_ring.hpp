@@ -60,6 +60,9 @@ public:
 
 private:
     [[nodiscard]] bool room_for(message_kind kind, std::size_t more) noexcept;
+    [[nodiscard]] census count_until(sequence end) const noexcept;
+    /// How many results can still be published before the collector takes one.
+    [[nodiscard]] std::uint32_t unfinished_in_window() const noexcept;
     void wake_workers(sequence number) const;
     void finish(sequence number, message_state state);
     void fail_if_ready(sequence number, const failure& reason);

@@ -11,6 +11,7 @@
 
 #include <forkflow/codec.hpp>
 #include <forkflow/detail/body_traits.hpp>
+#include <forkflow/detail/deadline.hpp>
 #include <forkflow/detail/message_stream.hpp>
 #include <forkflow/failure.hpp>
 #include <forkflow/graph/ordered_node.hpp>
@@ -135,12 +136,7 @@ public:
     /// was no room in time, and the message was not taken.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
-        using clock = std::chrono::steady_clock;
-        const auto now = clock::now();
-        const bool endless = timeout >= std::chrono::duration_cast<std::chrono::duration<Rep, Period>>(
-                                            clock::time_point::max() - now);
-        return this->put_until(message, endless ? clock::time_point::max()
-                                                : now + std::chrono::ceil<clock::duration>(timeout));
+        return this->put_until(message, detail::deadline_after(timeout));
     }
 
     /// One consistent snapshot. Thread-safe. Cost: one look at each message in flight.

@@ -126,6 +126,7 @@ public:
     void withdraw() { pool_.withdraw(); }
     void ring() const { pool_.ring(); }
     void stop() noexcept { pool_.stop(); }
+    [[nodiscard]] const pool_options& options() const noexcept { return pool_.options(); }
 
     [[nodiscard]] statistics snapshot() const { return pool_.snapshot(); }
 
