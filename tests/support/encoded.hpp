@@ -4,11 +4,10 @@
 
 #include <forkflow/codec.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,15 +18,18 @@ using bytes = std::vector<std::byte>; // starts aligned to 16, as memory from op
 
 template <class T>
 bytes encoded(const T& value) {
-    constexpr std::size_t extent_bytes = std::size_t{4} << 20U;
+    forkflow::writer measured({}, {}); // only counts
+    forkflow::encode(measured, value);
+    bytes message(measured.size());
     alignas(16) std::array<std::byte, 64> inline_area;
-    const std::unique_ptr<std::byte[]> extent(new std::byte[extent_bytes]); // uninitialised: most stays so
-    forkflow::writer to(inline_area, std::span(extent.get(), extent_bytes));
+    forkflow::writer to(inline_area, message);
     forkflow::encode(to, value);
-    if (to.written().size() != to.size()) {
-        throw std::logic_error("the encoding of a test's value has " + std::to_string(to.size()) + " bytes");
+    if (to.overflowed() || to.size() != message.size()) {
+        throw std::logic_error("a value was encoded in " + std::to_string(message.size()) +
+                               " bytes, and then in " + std::to_string(to.size()));
     }
-    return bytes(to.written().begin(), to.written().end());
+    std::copy(to.written().begin(), to.written().end(), message.begin());
+    return message;
 }
 
 template <class T>

@@ -67,7 +67,7 @@ inline constexpr std::size_t member_count = []<std::size_t... I>(std::index_sequ
 /// Whether a member of T is a C array: then two values in braces take the place of more than one value.
 template <class T>
 inline constexpr bool has_c_array = []<std::size_t... I>(std::index_sequence<I...>) {
-    constexpr auto at =
+    [[maybe_unused]] constexpr auto at =
         []<std::size_t... B, std::size_t... A>(std::index_sequence<B...>, std::index_sequence<A...>) {
         using any = any_member<T>;
         return requires {
