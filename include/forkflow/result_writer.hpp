@@ -44,7 +44,7 @@ class result_writer {
         !std::is_void_v<block_element>,
         "forkflow: a result that is written in place is a std::string, a std::vector of trivially "
         "copyable elements, or a type whose codec has the member encoded_as that names one of them");
-    static_assert(detail::viewable_element<block_element>,
+    static_assert(std::is_void_v<block_element> || detail::viewable_element<block_element>,
                   "forkflow: elements that are written in place need an alignment of at most 16 bytes");
 
 public:

@@ -85,13 +85,15 @@ void run_case(std::size_t which, std::uint64_t number) {
 
 } // namespace
 
-TEMPLATE_TEST_CASE("damaged encodings are refused or decoded, in bounds and in proportion", "[codec]",
-                   bytes_tier, composites_tier, user_types_tier, in_place_tier
+using tiers = std::tuple<bytes_tier, composites_tier, user_types_tier, in_place_tier
 #if __has_include(<cereal/cereal.hpp>)
-                   ,
-                   cereal_tier
+                         ,
+                         cereal_tier
 #endif
-) {
+                         >;
+
+TEMPLATE_LIST_TEST_CASE("damaged encodings are refused or decoded, in bounds and in proportion", "[codec]",
+                        tiers) {
     for (std::size_t which = 0; which != TestType::size; ++which) {
         for (std::uint64_t number = 1; number <= seeds_per_case; ++number) {
             INFO("case " << which << ", seed " << number);
@@ -101,7 +103,16 @@ TEMPLATE_TEST_CASE("damaged encodings are refused or decoded, in bounds and in p
 }
 
 TEST_CASE("a budget of memory is kept", "[codec]") {
-    const memory_budget budget(1000);
-    CHECK_NOTHROW(std::vector<char>(500));
-    CHECK_THROWS_AS(std::vector<char>(501), std::bad_alloc);
+    const auto takes = [](std::size_t bytes) {
+        try {
+            const memory_budget budget(1000);
+            const std::vector<char> first(500);
+            const std::vector<char> second(bytes);
+            return true;
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+    };
+    CHECK(takes(500));
+    CHECK_FALSE(takes(501));
 }

@@ -24,10 +24,13 @@ void decode_damaged(const bytes& message) {
     }
 }
 
-// Pointers are the same if they lead to the same; adaptors, if they give the same.
+// Pointers are the same if they lead to the same, also in containers; adaptors, if they give the same.
 template <class T>
 bool same(const T& left, const T& right) {
-    if constexpr (
+    if constexpr (requires { left.begin()->get(); }) {
+        return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                          [](const auto& one, const auto& other) { return same(one, other); });
+    } else if constexpr (
         requires { left == right; } && !requires { left.get(); }) {
         return left == right;
     } else if constexpr (requires { *left; }) {
