@@ -9,18 +9,25 @@
 // to one object arrive as pointers to one, and with cereal/types/polymorphic.hpp and CEREAL_REGISTER_TYPE
 // (behind this header) pointers to a base arrive as what they were.
 //
+// A process that is broken can make shared pointers that lead round in a ring, if the types allow it: what
+// hangs on such a ring is never freed. Use std::unique_ptr or std::weak_ptr where that matters.
+//
 // Bytes that a broken process wrote make the message a failure, as always: lengths are believed only if as
 // many bytes are left. So elements of which cereal writes nothing (empty classes) cannot be counted: a
 // container that holds more of them than there are bytes behind its length is refused.
 #pragma once
 
 #include <cereal/cereal.hpp>
+#include <cereal/types/memory.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <typeindex>
+#include <typeinfo>
+#include <unordered_map>
 #include <utility>
 
 #include <forkflow/codec.hpp>
@@ -76,8 +83,30 @@ public:
         return detail::checked_count(from_.read_value<std::uint64_t>(), from_, 1);
     }
 
+    // cereal knows a shared object again by a number, and trusts that number to mean an object of the right
+    // type. Here the type is remembered with it. The names are cereal's.
+    template <class T>
+    void registerSharedPointer(std::uint32_t id, const std::shared_ptr<T>& object) { // NOLINT
+        types_.insert_or_assign(id & ~cereal::detail::msb_32bit, typeid(T));
+        InputArchive::registerSharedPointer(id, object);
+    }
+    std::shared_ptr<void> getSharedPointer(std::uint32_t id) { // NOLINT
+        const auto type = types_.find(id);
+        if (id != 0 && (type == types_.end() || expected_ == nullptr || type->second != *expected_)) {
+            throw not_decodable("forkflow: a shared pointer leads to an object of another type, or to none");
+        }
+        return InputArchive::getSharedPointer(id);
+    }
+    template <class T>
+    friend void prologue(cereal_input& from,
+                         const cereal::memory_detail::PtrWrapper<std::shared_ptr<T>&>& /*loaded*/) {
+        from.expected_ = &typeid(T);
+    }
+
 private:
     reader& from_;
+    std::unordered_map<std::uint32_t, std::type_index> types_;
+    const std::type_info* expected_ = nullptr; // of the shared pointer that comes next
 };
 
 // What every archive of cereal has to do itself: numbers, lengths, blocks of bytes, named values. The names

@@ -12,6 +12,7 @@
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
 
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -91,6 +92,15 @@ struct twins {
     template <class Archive>
     void serialize(Archive& archive) {
         archive(left, right);
+    }
+};
+
+struct not_twins {
+    std::shared_ptr<std::string> text;
+    std::shared_ptr<std::vector<double>> numbers;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(text, numbers);
     }
 };
 
@@ -181,6 +191,22 @@ TEST_CASE("cereal believes no length that the bytes do not allow, and no endless
     }
     const bytes endless(100'000, std::byte{1}); // 1: a pointer that is not null
     CHECK_THROWS_AS(decoded<chain>(endless), not_decodable);
+}
+
+TEST_CASE("a shared pointer to an object of another type is refused", "[codec]") {
+    const not_twins whole{std::make_shared<std::string>("text"),
+                          std::make_shared<std::vector<double>>(2, 1.5)};
+    const auto arrived = decoded<not_twins>(encoded(whole));
+    CHECK(*arrived.text == "text");
+    CHECK(*arrived.numbers == *whole.numbers);
+    const not_twins half{whole.text, nullptr};
+    bytes message = encoded(half);
+    const std::uint32_t first_object = 1;
+    std::memcpy(message.data() + message.size() - sizeof(first_object), &first_object, sizeof(first_object));
+    CHECK_THROWS_AS(decoded<not_twins>(message), not_decodable);
+    const std::uint32_t no_object = 77;
+    std::memcpy(message.data() + message.size() - sizeof(no_object), &no_object, sizeof(no_object));
+    CHECK_THROWS_AS(decoded<not_twins>(message), not_decodable);
 }
 
 TEST_CASE("a type without cereal's functions stays without a codec", "[codec]") {

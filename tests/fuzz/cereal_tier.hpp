@@ -32,10 +32,22 @@ struct customer {
 struct node {
     int value = 0;
     std::vector<node> children;
-    std::shared_ptr<node> friends;
+    std::unique_ptr<node> next;
     template <class Archive>
     void serialize(Archive& archive) {
-        archive(value, children, friends);
+        archive(value, children, next);
+    }
+};
+
+// Shared pointers of which the bytes might mix up the types; none that could close a ring, which would leak.
+struct shares {
+    std::shared_ptr<customer> first;
+    std::vector<std::shared_ptr<std::string>> names;
+    std::shared_ptr<std::vector<double>> numbers;
+    std::shared_ptr<customer> again;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(first, names, numbers, again);
     }
 };
 
@@ -57,14 +69,26 @@ struct forkflow_test::random_maker<forkflow_fuzz::node> {
             made.children.push_back(make(source));
         }
         if (random_below(source, 3) == 0) {
-            made.friends = std::make_shared<forkflow_fuzz::node>(make(source));
+            made.next = std::make_unique<forkflow_fuzz::node>(make(source));
         }
+        return made;
+    }
+};
+template <>
+struct forkflow_test::random_maker<forkflow_fuzz::shares> {
+    static forkflow_fuzz::shares make(random_source& source) {
+        forkflow_fuzz::shares made{
+            random_value<std::shared_ptr<forkflow_fuzz::customer>>(source),
+            std::vector<std::shared_ptr<std::string>>(3, random_value<std::shared_ptr<std::string>>(source)),
+            random_value<std::shared_ptr<std::vector<double>>>(source), nullptr};
+        made.again = made.first;
         return made;
     }
 };
 
 namespace forkflow_fuzz {
 
-using cereal_tier = tier<round_trip<customer>, round_trip<std::vector<customer>>, round_trip<node>>;
+using cereal_tier =
+    tier<round_trip<customer>, round_trip<std::vector<customer>>, round_trip<node>, round_trip<shares>>;
 
 } // namespace forkflow_fuzz
