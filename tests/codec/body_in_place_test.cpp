@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Bodies that read their request and write their result in the shared memory, in workers.
+#include "codec_types.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
@@ -18,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+using codec_types::page;
+using codec_types::page_view;
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
 
@@ -27,30 +30,6 @@ struct batch_done {
     int number = 0;
     bool operator==(const batch_done&) const = default;
 };
-
-struct page {
-    std::string url;
-    std::vector<int> links;
-};
-struct page_view {
-    std::string_view url;
-    std::span<const int> links;
-};
-
-} // namespace
-
-template <>
-struct forkflow::codec<page> : forkflow::aggregate_codec<page> {};
-template <>
-struct forkflow::codec<page_view> {
-    using encoded_as = page;
-    static page_view decode(reader& from) {
-        const auto url = forkflow::decode_view<std::string_view>(from);
-        return {url, forkflow::decode_view<std::span<const int>>(from)};
-    }
-};
-
-namespace {
 
 /// What a node with these options and this body makes of the messages.
 template <class Input, class Output, class Body>

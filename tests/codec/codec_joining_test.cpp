@@ -33,11 +33,11 @@ struct base {
 };
 
 // Aggregates that join with one line.
-struct page {
+struct web_page {
     std::string url;
     std::vector<int> links;
     std::optional<std::string> title;
-    std::unique_ptr<page> next;
+    std::unique_ptr<web_page> next;
     std::variant<int, std::string> anything;
     bool secure = false;
 };
@@ -118,7 +118,7 @@ struct static_text {
 } // namespace
 
 template <>
-struct forkflow::codec<page> : forkflow::aggregate_codec<page> {};
+struct forkflow::codec<web_page> : forkflow::aggregate_codec<web_page> {};
 template <>
 struct forkflow::codec<only_member> : forkflow::aggregate_codec<only_member> {};
 template <>
@@ -148,9 +148,9 @@ template <>
 struct forkflow::codec<static_text> : forkflow::bytes_codec<static_text> {};
 
 TEST_CASE("an aggregate joins with one line", "[codec]") {
-    page first{"a", {1, 2}, "title", std::make_unique<page>(), "text", true};
+    web_page first{"a", {1, 2}, "title", std::make_unique<web_page>(), "text", true};
     first.next->url = "b";
-    const auto arrived = decoded<page>(encoded(first));
+    const auto arrived = decoded<web_page>(encoded(first));
     CHECK(arrived.url == "a");
     CHECK(arrived.links == first.links);
     CHECK(arrived.title == "title");

@@ -12,8 +12,10 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace codec_types {
@@ -54,6 +56,16 @@ struct unwritten {
     bool operator==(const unwritten&) const = default;
 };
 
+// An aggregate, and a view of what it is encoded as.
+struct page {
+    std::string url;
+    std::vector<int> links;
+};
+struct page_view {
+    std::string_view url;
+    std::span<const int> links;
+};
+
 // Stops the test's own containers from asking for more than the test allows.
 inline std::size_t allocation_limit = std::numeric_limits<std::size_t>::max();
 struct over_allocation : std::logic_error {
@@ -84,6 +96,16 @@ using limited_string = std::basic_string<char, std::char_traits<char>, limited_a
 
 } // namespace codec_types
 
+template <>
+struct forkflow::codec<codec_types::page> : forkflow::aggregate_codec<codec_types::page> {};
+template <>
+struct forkflow::codec<codec_types::page_view> {
+    using encoded_as = codec_types::page;
+    static codec_types::page_view decode(reader& from) {
+        const auto url = forkflow::decode_view<std::string_view>(from);
+        return {url, forkflow::decode_view<std::span<const int>>(from)};
+    }
+};
 template <>
 struct forkflow::codec<codec_types::tree> {
     static void encode(const codec_types::tree& value, writer& to) {

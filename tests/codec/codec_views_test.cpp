@@ -24,14 +24,6 @@ using forkflow_test::encoded;
 
 namespace {
 
-struct page {
-    std::string url;
-    std::vector<int> links;
-};
-struct page_view {
-    std::string_view url;
-    std::span<const int> links;
-};
 // An owner that is encoded as a vector of bytes is, and a view of it.
 struct image {
     std::vector<std::byte> pixels;
@@ -47,16 +39,6 @@ bool inside(const void* at, std::span<const std::byte> message) {
 
 } // namespace
 
-template <>
-struct forkflow::codec<page> : forkflow::aggregate_codec<page> {};
-template <>
-struct forkflow::codec<page_view> {
-    using encoded_as = page;
-    static page_view decode(reader& from) {
-        const auto url = forkflow::decode_view<std::string_view>(from);
-        return {url, forkflow::decode_view<std::span<const int>>(from)};
-    }
-};
 template <>
 struct forkflow::codec<image> {
     using encoded_as = std::vector<std::byte>;

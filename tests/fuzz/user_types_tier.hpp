@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cases.hpp"
+#include "codec/codec_types.hpp"
 
 #include <map>
 #include <memory>
@@ -29,11 +30,6 @@ private:
     std::shared_ptr<page> hidden_;
 };
 
-struct tree {
-    int value = 0;
-    std::vector<tree> children;
-};
-
 struct chain {
     std::unique_ptr<chain> next;
 };
@@ -50,8 +46,6 @@ template <>
 struct forkflow::codec<forkflow_fuzz::listed>
     : forkflow::members_codec<forkflow_fuzz::listed, &forkflow_fuzz::listed::name,
                               &forkflow_fuzz::listed::pages, &forkflow_fuzz::listed::hidden_> {};
-template <>
-struct forkflow::codec<forkflow_fuzz::tree> : forkflow::aggregate_codec<forkflow_fuzz::tree> {};
 template <>
 struct forkflow::codec<forkflow_fuzz::chain> : forkflow::aggregate_codec<forkflow_fuzz::chain> {};
 template <>
@@ -87,16 +81,6 @@ struct forkflow_test::random_maker<forkflow_fuzz::listed> {
     }
 };
 template <>
-struct forkflow_test::random_maker<forkflow_fuzz::tree> {
-    static forkflow_fuzz::tree make(random_source& source) {
-        forkflow_fuzz::tree root{random_value<int>(source), {}};
-        for (std::size_t i = random_below(source, 4) % 3; i != 0; --i) {
-            root.children.push_back(make(source));
-        }
-        return root;
-    }
-};
-template <>
 struct forkflow_test::random_maker<forkflow_fuzz::chain> {
     static forkflow_fuzz::chain make(random_source& source) {
         forkflow_fuzz::chain last;
@@ -115,8 +99,9 @@ struct forkflow_test::random_maker<forkflow_fuzz::percentage> {
 
 namespace forkflow_fuzz {
 
-using user_types_tier = tier<round_trip<page>, round_trip<std::vector<page>>, round_trip<listed>,
-                             round_trip<tree>, round_trip<chain>, round_trip<std::vector<percentage>>,
-                             round_trip<std::map<int, std::optional<listed>>>>;
+using user_types_tier =
+    tier<round_trip<page>, round_trip<std::vector<page>>, round_trip<listed>, round_trip<codec_types::tree>,
+         round_trip<chain>, round_trip<std::vector<percentage>>,
+         round_trip<std::map<int, std::optional<listed>>>>;
 
 } // namespace forkflow_fuzz

@@ -77,7 +77,9 @@ private:
     };
     struct list {
         template <class... Members>
-        made_of<Members...> operator()(Members&...) const;
+        made_of<Members...> operator()(Members&...) const {
+            return {};
+        }
     };
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
 
@@ -12,21 +13,22 @@ namespace forkflow::detail {
 /// The most members that are looked at.
 inline constexpr std::size_t max_members = 16;
 
-// Become a member of T: any; one of a type that satisfies Is; a base of T. None is ever made.
+// Become a member of T: any; one of a type that satisfies Is; a base of T. None is ever made; but clang++
+// warns of functions without a body.
 template <class T>
 struct any_member {
     template <class U>
-    requires(!std::is_base_of_v<U, T>) operator U() const;
+    requires(!std::is_base_of_v<U, T>) operator U() const { std::abort(); }
 };
 template <template <class> class Is>
 struct member_that {
     template <class U>
-    requires(Is<U>::value) operator U() const;
+    requires(Is<U>::value) operator U() const { std::abort(); }
 };
 template <class T>
 struct base_of {
     template <class U>
-    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>) operator U() const;
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>) operator U() const { std::abort(); }
 };
 
 /// Whether T can be made from N values of any type and then the Rest.
