@@ -218,14 +218,10 @@ public:
             open();
         }
         const std::size_t before = this->size();
-        if (size < before && !overflowed_) {
+        if (size > before) {
+            append(size - before);
+        } else if (!overflowed_) {
             shrink(size);
-        } else if (size > before && !overflowed_ && size - before <= static_cast<std::size_t>(end_ - next_)) {
-            next_ += size - before;
-        } else if (size > before && move_to_extent(size - before)) {
-            next_ += size - before;
-        } else if (size > before) {
-            count(size - before);
         }
         return {begin_, next_};
     }
@@ -308,6 +304,15 @@ private:
         next_ = begin_ + used;
         end_ = begin_ + extent_.size();
         return true;
+    }
+
+    // Once there was an overflow there is no room, and so no way back.
+    void append(std::size_t size) noexcept {
+        if (size <= static_cast<std::size_t>(end_ - next_) || move_to_extent(size)) {
+            next_ += size;
+        } else {
+            count(size);
+        }
     }
 
     // What fits the inline area lies there: so readers know where to look.
