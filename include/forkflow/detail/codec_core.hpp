@@ -33,13 +33,19 @@ struct standard_codec<bool> : leaf_codec {
 } // namespace detail
 
 /// How a T becomes bytes and is made from bytes again. Specialise it for types of your own, with the two
-/// functions shown at the head of this file:
+/// functions shown at the head of forkflow/codec.hpp, or inherit aggregate_codec<T>, members_codec<T, ...> or
+/// bytes_codec<T>:
 ///
 ///     static void encode(const T& value, forkflow::writer& to);
 ///     static T decode(forkflow::reader& from);
 ///
 /// `decode` reads exactly what `encode` wrote. It trusts nothing it reads: the bytes may come from a process
 /// that is broken. What either throws makes the message a failure, and nothing else suffers.
+///
+/// A codec that writes what the codec of another type writes may say so: `using encoded_as = std::string;`.
+/// Then bodies can see and write a T in place, as they can that type. A codec that only reads makes T a view:
+/// a body that takes it is given its request in place, where Input is the type that is named (see
+/// decodes_in_place).
 template <class T, class Enable = void>
 struct codec : detail::standard_codec<T> {};
 
