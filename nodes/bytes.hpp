@@ -209,6 +209,23 @@ public:
         write(zeros, (0 - size()) & (alignment - 1));
     }
 
+    /// Makes size() `size`: forgets what lies behind it, or appends bytes that may have any value; what was
+    /// written before stays, but may move. Gives all that is written then, to be changed in place until the
+    /// next call of a member; nothing if no area has room for it, or if there was an overflow before. Asks
+    /// the hook as a write does, unless `size` is 0. Throws only what the hook throws.
+    std::span<std::byte> resize(std::size_t size) {
+        if (size != 0) {
+            open();
+        }
+        const std::size_t before = this->size();
+        if (size > before) {
+            append(size - before);
+        } else if (!overflowed_) {
+            shrink(size);
+        }
+        return {begin_, next_};
+    }
+
     /// How many bytes were written, or, once overflowed(), would have been written.
     [[nodiscard]] std::size_t size() const noexcept {
         return counted_ + static_cast<std::size_t>(next_ - begin_);
@@ -287,6 +304,27 @@ private:
         next_ = begin_ + used;
         end_ = begin_ + extent_.size();
         return true;
+    }
+
+    // Once there was an overflow there is no room, and so no way back.
+    void append(std::size_t size) noexcept {
+        if (size <= static_cast<std::size_t>(end_ - next_) || move_to_extent(size)) {
+            next_ += size;
+        } else {
+            count(size);
+        }
+    }
+
+    // What fits the inline area lies there: so readers know where to look.
+    void shrink(std::size_t size) noexcept {
+        std::byte* const from = begin_;
+        if (in_extent() && size <= inline_area_.size()) {
+            start_in_inline_area();
+            if (size != 0) {
+                std::memcpy(begin_, from, size);
+            }
+        }
+        next_ = begin_ + size;
     }
 
     void count(std::size_t size) noexcept {

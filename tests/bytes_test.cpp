@@ -113,6 +113,46 @@ TEST_CASE("a write too large for any area touches none", "[bytes]") {
     CHECK(to.size() == std::numeric_limits<std::size_t>::max());
 }
 
+TEST_CASE("a writer that is resized keeps what it has, in the area where readers look for it", "[bytes]") {
+    constexpr std::size_t sizes[] = {0, 1, inline_bytes, inline_bytes + 1, extent_bytes};
+    for (const std::size_t first : sizes) {
+        for (const std::size_t second : sizes) {
+            INFO("from " << first << " to " << second << " bytes");
+            areas memory;
+            byte_writer to(memory.inline_area(), memory.extent());
+            const auto payload = numbered(first);
+            const std::span<std::byte> room = to.resize(first);
+            REQUIRE(room.size() == first);
+            std::copy(payload.begin(), payload.end(), room.begin());
+            REQUIRE(equal(to.written(), payload));
+
+            const std::size_t kept = std::min(first, second);
+            REQUIRE(to.resize(second).size() == second);
+            REQUIRE(to.size() == second);
+            REQUIRE(to.in_extent() == (second > inline_bytes));
+            REQUIRE(equal(to.written().first(kept), std::span(payload).first(kept)));
+            to.write_value('x');
+            REQUIRE(to.size() == second + 1);
+            REQUIRE(to.overflowed() == (second == extent_bytes));
+            REQUIRE(memory.ends_are_untouched());
+        }
+    }
+}
+
+TEST_CASE("a writer that is resized beyond its areas counts, until it is rewound", "[bytes]") {
+    areas memory;
+    byte_writer to(memory.inline_area(), memory.extent());
+    CHECK(to.resize(std::numeric_limits<std::size_t>::max()).empty());
+    CHECK(to.overflowed());
+    CHECK(to.size() == std::numeric_limits<std::size_t>::max());
+    CHECK(to.resize(1).empty());
+    CHECK(to.overflowed());
+    CHECK(to.size() == std::numeric_limits<std::size_t>::max());
+    to.rewind();
+    CHECK(to.resize(extent_bytes).size() == extent_bytes);
+    CHECK(memory.ends_are_untouched());
+}
+
 TEST_CASE("a writer without any area counts", "[bytes]") {
     byte_writer to({}, {});
     to.write(nullptr, 0);
@@ -163,6 +203,15 @@ TEST_CASE("the hook is called once, before the first byte", "[bytes]") {
         CHECK(seen.calls == 1);
         CHECK(to.size() == first + 1);
     }
+
+    witness resized;
+    byte_writer room(resized.memory.inline_area(), resized.memory.extent(), &witness::call, &resized);
+    CHECK(room.resize(0).empty());
+    CHECK(resized.calls == 0);
+    CHECK(room.resize(1).size() == 1);
+    CHECK(resized.calls == 1);
+    CHECK(room.resize(inline_bytes + 1).size() == inline_bytes + 1);
+    CHECK(resized.calls == 1);
 
     witness seen;
     byte_writer empty(seen.memory.inline_area(), seen.memory.extent(), &witness::call, &seen);

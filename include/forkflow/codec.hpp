@@ -3,17 +3,30 @@
 //
 // What has a codec without further ado, nested in any way:
 //   - trivially copyable types, as their bytes, padding included (no pointers, no references, no views);
-//   - std::string and the other basic_strings, std::vector, std::deque, std::list, std::array;
-//   - std::set, std::map, their multi and unordered forms;
-//   - std::pair, std::tuple, std::optional, std::variant, std::expected, std::filesystem::path, std::chrono;
+//   - std::string and the other basic_strings, std::array, all containers and container adaptors of the
+//     standard library, std::vector<bool>, std::bitset;
+//   - std::pair, std::tuple, std::optional, std::variant, std::expected, std::complex, std::filesystem::path,
+//     durations and time points of std::chrono;
 //   - std::unique_ptr and std::shared_ptr, as the value that they point to or as null. Two shared pointers to
 //     one value arrive as pointers to two; classes with virtual functions are not sent this way, as only
 //     a part of the object would arrive, unless they are final.
-// A trivially copyable class is taken as it is: nobody looks for pointers among its members, and nobody
-// checks that a bool or an enumeration inside it has one of its values. Where that matters, give it a codec.
+// A trivially copyable class is taken as it is. If it is an aggregate and shows a pointer or a view among its
+// first 16 members, or at the front of one of these, it is refused; deeper nobody looks. Nobody checks either
+// that a bool or an enumeration inside it has one of its values. Where that matters, give it a codec.
 //
-// A body may take std::string_view or std::span<const T> for a std::string or std::vector<T>, and then reads
-// its request in place: see decode_as() in forkflow/detail/codec_views.hpp.
+// An aggregate whose members have codecs joins with one line; what the members are, it shows by itself:
+//
+//     template <> struct forkflow::codec<page> : forkflow::aggregate_codec<page> {};
+//
+// So do other classes, with a list of their members:
+//
+//     template <> struct forkflow::codec<page> : forkflow::members_codec<page, &page::url, &page::links> {};
+//
+// Types that have functions for cereal (https://uscilab.github.io/cereal/) join with forkflow/cereal.hpp.
+//
+// A body may take std::string_view or std::span<const T> for a std::string or std::vector<T>, or a view of
+// yours, and then reads its request in place: see decodes_in_place in forkflow/detail/codec_views.hpp. It may
+// also write its result in place: see forkflow/result_writer.hpp.
 //
 // Any other type joins by a specialisation:
 //
@@ -38,6 +51,7 @@
 
 #include <forkflow/detail/codec_core.hpp>
 
+#include <forkflow/detail/codec_aggregates.hpp>
 #include <forkflow/detail/codec_composites.hpp>
 #include <forkflow/detail/codec_ranges.hpp>
 #include <forkflow/detail/codec_views.hpp>

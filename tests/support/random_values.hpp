@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <chrono>
+#include <complex>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <forward_list>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -81,6 +84,51 @@ requires(requires(T& range, typename T::value_type element) {
                          random_value<typename unqualified<typename T::value_type>::type>(source));
         }
         return range;
+    }
+};
+
+// From the front, as it has no way to the end.
+template <class T, class A>
+struct random_maker<std::forward_list<T, A>> {
+    static std::forward_list<T, A> make(random_source& source) {
+        std::forward_list<T, A> list;
+        for (std::size_t i = random_below(source, 10); i != 0; --i) {
+            list.push_front(random_value<T>(source));
+        }
+        return list;
+    }
+};
+
+// Container adaptors.
+template <class T>
+requires requires(T& adaptor, typename T::container_type inside, typename T::value_type element) {
+    adaptor.push(std::move(element));
+}
+struct random_maker<T> {
+    static T make(random_source& source) {
+        T adaptor;
+        for (std::size_t i = random_below(source, 10); i != 0; --i) {
+            adaptor.push(random_value<typename T::value_type>(source));
+        }
+        return adaptor;
+    }
+};
+
+template <std::size_t N>
+struct random_maker<std::bitset<N>> {
+    static std::bitset<N> make(random_source& source) {
+        std::bitset<N> bits;
+        for (std::size_t i = 0; i != N; ++i) {
+            bits[i] = random_value<bool>(source);
+        }
+        return bits;
+    }
+};
+
+template <class T>
+struct random_maker<std::complex<T>> {
+    static std::complex<T> make(random_source& source) {
+        return {random_value<T>(source), random_value<T>(source)};
     }
 };
 

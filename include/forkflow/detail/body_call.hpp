@@ -6,30 +6,72 @@
 #include <forkflow/codec.hpp>
 #include <forkflow/detail/body_traits.hpp>
 #include <forkflow/nodes/worker_body.hpp>
+#include <forkflow/result_writer.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
 namespace forkflow::detail {
 
-/// Decodes a Message, runs `body` on it, calls `before_result`, and encodes what the body gave.
-template <class Message, class Body, class BeforeResult>
-void run_body_on(Body& body, nodes::worker_call& call, BeforeResult before_result) {
-    using parameter = typename parameter_for<Body, Message>::type;
-    auto message = decode_as<Message, parameter>(call.request);
-    call.stage = nodes::body_stage::running;
-    const auto hand_in = [&](const result_for_t<Body, Message>& result) {
-        call.stage = nodes::body_stage::encoding;
-        before_result();
-        encode(call.result, result);
-    };
-    if constexpr (std::is_invocable_v<Body&, const Message&>) {
-        hand_in(std::invoke(body, std::as_const(message)));
+/// Codecs that read less than they wrote do not get by unseen.
+inline void refuse_rest(const reader& from) {
+    if (from.remaining() != 0) [[unlikely]] {
+        throw not_decodable("forkflow: a codec left " + std::to_string(from.remaining()) +
+                            " bytes of a message unread: decode() reads exactly what encode() wrote");
+    }
+}
+
+/// Decodes what `from` has left, to the end.
+template <class Value>
+Value decode_whole(reader& from) {
+    Value value = decode<Value>(from);
+    refuse_rest(from);
+    return value;
+}
+
+/// Calls `body` with what a worker made of a message, and with `more`.
+template <class Body, class Argument, class... More>
+decltype(auto) invoke_body(Body& body, Argument& argument, More&... more) {
+    if constexpr (call_with<Body, Argument>::shared) {
+        return std::invoke(body, std::as_const(argument), more...);
     } else {
-        hand_in(std::invoke(body, std::move(message)));
+        return std::invoke(body, std::move(argument), more...);
+    }
+}
+
+/// Decodes a Message, runs `body` on it, and encodes what the body gave: behind `first_byte`, if there is
+/// one.
+template <class Message, class Body>
+void run_body_on(Body& body, nodes::worker_call& call,
+                 std::optional<std::uint8_t> first_byte = std::nullopt) {
+    auto argument = decode_as<Message, typename argument_for<Body, Message>::parameter>(call.request);
+    refuse_rest(call.request);
+    call.stage = nodes::body_stage::running;
+    if constexpr (writes_result<Body>) {
+        try {
+            result_writer<result_for_t<Body, Message>> result(call.result, first_byte);
+            invoke_body(body, argument, result);
+            if (call.result.size() == 0) {
+                result.resize(0);
+            }
+        } catch (const result_too_large&) {
+            if (!call.result.overflowed()) {
+                throw;
+            }
+        }
+    } else {
+        const auto hand_in = [&](const result_for_t<Body, Message>& result) {
+            call.stage = nodes::body_stage::encoding;
+            if (first_byte) {
+                call.result.write_value(*first_byte);
+            }
+            encode(call.result, result);
+        };
+        hand_in(invoke_body(body, argument));
     }
 }
 
@@ -44,10 +86,8 @@ struct whole_call {
 
     static bool is_marker(const Input& /*message*/) noexcept { return false; }
     static void encode_request(writer& to, const Input& message) { encode(to, message); }
-    static void run(Body& body, nodes::worker_call& call) {
-        run_body_on<Input>(body, call, [] {});
-    }
-    static Output decode_result(reader& from) { return Output(decode<result>(from)); }
+    static void run(Body& body, nodes::worker_call& call) { run_body_on<Input>(body, call); }
+    static Output decode_result(reader& from) { return Output(decode_whole<result>(from)); }
 };
 
 /// For a variant of which the body takes some alternatives; the others are markers. A request begins with the
@@ -94,15 +134,13 @@ struct alternative_call<std::variant<Ts...>, Output, Body> {
 
     static void run(Body& body, nodes::worker_call& call) {
         const auto index = call.request.template read_value<std::uint8_t>();
-        with_alternative(index, [&]<class T>(std::type_identity<T>) {
-            run_body_on<T>(body, call, [&] { call.result.write_value(index); });
-        });
+        with_alternative(index, [&]<class T>(std::type_identity<T>) { run_body_on<T>(body, call, index); });
     }
 
     static Output decode_result(reader& from) {
         std::optional<Output> outcome;
         with_alternative(from.template read_value<std::uint8_t>(), [&]<class T>(std::type_identity<T>) {
-            outcome.emplace(decode<result_for_t<Body, T>>(from));
+            outcome.emplace(decode_whole<result_for_t<Body, T>>(from));
         });
         return std::move(*outcome);
     }

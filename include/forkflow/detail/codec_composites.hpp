@@ -24,7 +24,7 @@
 namespace forkflow::detail {
 
 template <copied_as_bytes T, std::size_t N>
-struct standard_codec<std::array<T, N>> : byte_codec<std::array<T, N>> {};
+struct standard_codec<std::array<T, N>> : bytes_codec<std::array<T, N>> {};
 
 // Not an empty class, yet without a byte that means anything.
 template <encodable T>

@@ -22,7 +22,7 @@ template <class T>
 struct standard_codec {};
 
 template <plain_bytes T>
-struct standard_codec<T> : byte_codec<T> {};
+struct standard_codec<T> : bytes_codec<T> {};
 
 // Not just its byte: only two of the 256 are values.
 template <>
@@ -33,13 +33,19 @@ struct standard_codec<bool> : leaf_codec {
 } // namespace detail
 
 /// How a T becomes bytes and is made from bytes again. Specialise it for types of your own, with the two
-/// functions shown at the head of this file:
+/// functions shown at the head of forkflow/codec.hpp, or inherit aggregate_codec<T>, members_codec<T, ...> or
+/// bytes_codec<T>:
 ///
 ///     static void encode(const T& value, forkflow::writer& to);
 ///     static T decode(forkflow::reader& from);
 ///
 /// `decode` reads exactly what `encode` wrote. It trusts nothing it reads: the bytes may come from a process
 /// that is broken. What either throws makes the message a failure, and nothing else suffers.
+///
+/// A codec that writes what the codec of another type writes may say so: `using encoded_as = std::string;`.
+/// Then bodies can see and write a T in place, as they can that type. A codec that only reads makes T a view:
+/// a body that takes it is given its request in place, where Input is the type that is named (see
+/// decodes_in_place).
 template <class T, class Enable = void>
 struct codec : detail::standard_codec<T> {};
 
@@ -53,7 +59,7 @@ concept encodable = std::is_object_v<T> && requires(const T& value, writer& to, 
 namespace detail {
 // T is its bytes: no codec of its own stands between them.
 template <class T>
-concept copied_as_bytes = std::is_base_of_v<byte_codec<T>, codec<T>>;
+concept copied_as_bytes = std::is_base_of_v<bytes_codec<T>, codec<T>>;
 // Reaching T means calling a codec: the standard one of a composite, or a user's.
 template <class T>
 concept copied_by_codec = encodable<T> && !copied_as_bytes<T>;
@@ -79,11 +85,21 @@ consteval void require_encodable() {
             "std::string or std::vector; the body may still take std::string_view or std::span");
     } else if constexpr (std::is_array_v<T>) {
         static_assert(detail::never<T>, "forkflow: a C array cannot be sent: use std::array or std::string");
-    } else {
+    } else if constexpr (std::is_polymorphic_v<T>) {
         static_assert(detail::never<T>,
-                      "forkflow: this type cannot be sent to another process as it is: specialise "
-                      "forkflow::codec<T> for it, or for the part of it that has no codec yet "
-                      "(see forkflow/codec.hpp)");
+                      "forkflow: of a class with virtual functions, and of what is derived from it, not all "
+                      "is known: specialise forkflow::codec<T>, or include forkflow/cereal.hpp");
+    } else if constexpr (detail::has_member<detail::is_address, T>) {
+        static_assert(detail::never<T>,
+                      "forkflow: this type has a pointer or a view among its members, which means nothing in "
+                      "another process: hold the value itself, or specialise forkflow::codec<T>");
+    } else {
+        static_assert(
+            detail::never<T>,
+            "forkflow: this type, or a part of it, has no codec: if it is an aggregate, write "
+            "template <> struct forkflow::codec<T> : forkflow::aggregate_codec<T> {}; otherwise "
+            "specialise forkflow::codec<T> (see forkflow/codec.hpp), or include forkflow/cereal.hpp "
+            "if it has cereal's functions");
     }
 }
 
@@ -103,19 +119,26 @@ void encode(writer& to, const T& value) {
     }
 }
 
+namespace detail {
+// As decode(), also for views, which have no encode.
+template <class T>
+T decode_level(reader& from) {
+    if constexpr (adds_no_level<T>) {
+        return codec<T>::decode(from);
+    } else {
+        const auto level = from.enter();
+        return codec<T>::decode(from);
+    }
+}
+} // namespace detail
+
 /// Makes a T from the next bytes of `from`. Throws not_decodable if they are none, and what the codecs of T
 /// and its parts throw. Memory is taken only for what is there: a wrong length does not make it allocate.
 template <class T>
 [[nodiscard]] std::remove_cv_t<T> decode(reader& from) {
-    using value_type = std::remove_cv_t<T>;
     require_encodable<T>();
     if constexpr (encodable<T>) {
-        if constexpr (detail::adds_no_level<value_type>) {
-            return codec<value_type>::decode(from);
-        } else {
-            const auto level = from.enter();
-            return codec<value_type>::decode(from);
-        }
+        return detail::decode_level<std::remove_cv_t<T>>(from);
     } else {
         throw not_decodable("forkflow: no codec"); // Not reached: the compiler has stopped.
     }

@@ -3,15 +3,20 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <deque>
-#include <filesystem>
+#include <forward_list>
+#include <iterator>
 #include <list>
 #include <map>
+#include <queue>
 #include <set>
 #include <span>
+#include <stack>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -176,12 +181,17 @@ struct standard_codec<std::vector<T, A>> : leaf_codec {
     static vector decode(reader& from) { return decode_block<vector, T>(from); }
 };
 
-template <>
-struct standard_codec<std::filesystem::path> {
-    static void encode(const std::filesystem::path& path, writer& to) { forkflow::encode(to, path.native()); }
-    static std::filesystem::path decode(reader& from) {
-        return forkflow::decode<std::filesystem::path::string_type>(from);
-    }
+// std::filesystem::path, and Boost's, by what they have: most users of codecs do not need those headers.
+template <class T>
+concept native_path = std::constructible_from<T, typename T::string_type> && requires(const T& path) {
+    T::preferred_separator;
+    { path.native() } -> std::same_as<const typename T::string_type&>;
+};
+
+template <native_path T>
+struct standard_codec<T> {
+    static void encode(const T& path, writer& to) { forkflow::encode(to, path.native()); }
+    static T decode(reader& from) { return T(forkflow::decode<typename T::string_type>(from)); }
 };
 
 // Eight elements to a byte.
@@ -212,12 +222,42 @@ struct standard_codec<std::vector<bool, A>> : leaf_codec {
     }
 };
 
+// A broken process may have set bits beyond the last; to flip all clears them.
+template <std::size_t N>
+struct standard_codec<std::bitset<N>> : leaf_codec {
+    static void encode(const std::bitset<N>& bits, writer& to) { to.write_value(bits); }
+    static std::bitset<N> decode(reader& from) { return ~from.read_value<std::bitset<N>>().flip(); }
+};
+
 template <copied_by_codec T, class A>
 struct standard_codec<std::vector<T, A>> : range_codec<std::vector<T, A>, T> {};
 template <encodable T, class A>
 struct standard_codec<std::deque<T, A>> : range_codec<std::deque<T, A>, T> {};
 template <encodable T, class A>
 struct standard_codec<std::list<T, A>> : range_codec<std::list<T, A>, T> {};
+
+// It does not know its length.
+template <encodable T, class A>
+struct standard_codec<std::forward_list<T, A>> {
+    using list = std::forward_list<T, A>;
+
+    static void encode(const list& elements, writer& to) {
+        to.write_value(static_cast<std::uint64_t>(std::distance(elements.begin(), elements.end())));
+        for (const T& element : elements) {
+            encode_element(to, element);
+        }
+    }
+
+    static list decode(reader& from) {
+        const std::size_t count = checked_count(from.read_value<std::uint64_t>(), from, 1);
+        list elements;
+        auto last = elements.before_begin();
+        for (std::size_t i = 0; i != count; ++i) {
+            last = elements.insert_after(last, decode_element<T>(from));
+        }
+        return elements;
+    }
+};
 
 template <encodable K, class C, class A>
 struct standard_codec<std::set<K, C, A>> : range_codec<std::set<K, C, A>, K> {};
@@ -239,5 +279,29 @@ struct standard_codec<std::unordered_map<K, V, H, E, A>>
 template <encodable K, encodable V, class H, class E, class A>
 struct standard_codec<std::unordered_multimap<K, V, H, E, A>>
     : map_codec<std::unordered_multimap<K, V, H, E, A>, K, V> {};
+
+// Adaptors are the containers that they hold; how these are ordered stays as it is.
+template <class Adaptor>
+struct adaptor_codec {
+    using container = typename Adaptor::container_type;
+    struct opened : Adaptor {
+        static const container& inside(const Adaptor& adaptor) { return adaptor.*(&opened::c); }
+        static container& inside(Adaptor& adaptor) { return adaptor.*(&opened::c); }
+    };
+
+    static void encode(const Adaptor& adaptor, writer& to) { forkflow::encode(to, opened::inside(adaptor)); }
+    static Adaptor decode(reader& from) {
+        Adaptor adaptor;
+        opened::inside(adaptor) = forkflow::decode<container>(from);
+        return adaptor;
+    }
+};
+
+template <class T, encodable C>
+struct standard_codec<std::queue<T, C>> : adaptor_codec<std::queue<T, C>> {};
+template <class T, encodable C>
+struct standard_codec<std::stack<T, C>> : adaptor_codec<std::stack<T, C>> {};
+template <class T, encodable C, class Less>
+struct standard_codec<std::priority_queue<T, C, Less>> : adaptor_codec<std::priority_queue<T, C, Less>> {};
 
 } // namespace forkflow::detail

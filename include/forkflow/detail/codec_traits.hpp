@@ -10,6 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <forkflow/detail/codec_probes.hpp>
 #include <forkflow/nodes/bytes.hpp>
 
 namespace forkflow::detail {
@@ -40,18 +41,28 @@ struct any_within<Is, C<Parts...>> : std::disjunction<Is<C<Parts...>>, any_withi
 template <template <class> class Is, template <class, std::size_t> class C, class T, std::size_t N>
 struct any_within<Is, C<T, N>> : std::disjunction<Is<C<T, N>>, any_within<Is, T>> {};
 
+// What means nothing in another process.
+template <class T>
+struct is_address : std::disjunction<any_within<is_pointer_like, T>, any_within<is_view, T>> {};
+
 template <class T>
 concept plain_bytes =
     std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T> && !std::is_array_v<T> &&
-    std::is_same_v<T, std::remove_cv_t<T>> && !any_within<is_pointer_like, T>::value &&
-    !any_within<is_view, T>::value;
+    std::is_same_v<T, std::remove_cv_t<T>> && !is_address<T>::value && !has_member<is_address, T>;
 
 // The base of codecs that call no other codec, so that they add no level of nesting.
 struct leaf_codec {};
 
-// The codec of types that are their bytes. An empty class has one byte, as it has in memory.
+} // namespace forkflow::detail
+
+namespace forkflow {
+
+/// The codec of types that are their bytes; built in for trivially copyable types in which no address shows.
+/// Inherit from it to send another trivially copyable type so: `template <> struct forkflow::codec<T> :
+/// forkflow::bytes_codec<T> {};`. A pointer then arrives as it was: of use only for what was there before the
+/// workers were forked, and stays there. An empty class has one byte, as it has in memory.
 template <class T>
-struct byte_codec : leaf_codec {
+struct bytes_codec : detail::leaf_codec {
     static void encode(const T& value, nodes::byte_writer& to) {
         if constexpr (std::is_empty_v<T>) {
             to.write_value(std::byte{0});
@@ -63,4 +74,4 @@ struct byte_codec : leaf_codec {
     static T decode(nodes::byte_reader& from) { return from.read_value<T>(); }
 };
 
-} // namespace forkflow::detail
+} // namespace forkflow

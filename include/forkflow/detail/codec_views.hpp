@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Strings and blocks of elements seen in place, without a copy: for bodies that take a view of their request.
+// Strings and blocks of elements seen in place, without a copy: for bodies that take a view of their request,
+// or write their result where it is sent from.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,18 @@ struct view_of<std::span<const T>> {
 template <class View>
 concept viewable = !std::is_void_v<typename view_of<View>::element>;
 
+// The type whose standard codec writes what T's codec writes, if it is known: T itself, or what codec<T>
+// says.
+template <class T>
+struct wire_type {
+    using type = std::conditional_t<std::is_base_of_v<standard_codec<T>, codec<T>>, T, void>;
+};
+template <class T>
+requires requires {
+    typename codec<T>::encoded_as;
+}
+struct wire_type<T> : wire_type<typename codec<T>::encoded_as> {};
+
 // The element type of the block that an Owner is on the wire; void if it is not one block.
 template <class Owner>
 struct block_of {
@@ -48,20 +61,33 @@ template <class T, class A>
 struct block_of<std::vector<T, A>> {
     using element = std::conditional_t<copied_as_bytes<T>, T, void>;
 };
+template <class Owner>
+using block_element = typename block_of<typename wire_type<Owner>::type>::element;
+
+// A view of the user's, that reads what Input's codec wrote.
+template <class View, class Input>
+concept declared_view = !std::is_same_v<View, Input> && requires(reader & from) {
+    typename codec<View>::encoded_as;
+    requires std::is_same_v<typename codec<View>::encoded_as, Input> ||
+        (!std::is_void_v<typename wire_type<Input>::type> &&
+         std::is_same_v<typename codec<View>::encoded_as, typename wire_type<Input>::type>);
+    { codec<View>::decode(from) } -> std::same_as<View>;
+};
 
 template <class Input, class View>
 consteval bool shows() {
     using shown = typename view_of<View>::element;
-    using sent = typename block_of<Input>::element;
-    // What a codec of the user's wrote, only it knows.
-    if constexpr (std::is_void_v<shown> || std::is_void_v<sent> ||
-                  !std::is_base_of_v<standard_codec<Input>, codec<Input>>) {
+    using sent = block_element<Input>;
+    if constexpr (std::is_void_v<shown>) {
+        return declared_view<View, Input>;
+    } else if constexpr (std::is_void_v<sent>) {
         return false;
     } else if constexpr (std::is_same_v<View, std::span<const std::byte>>) {
         return true;
     } else {
         // Conversion rules out a string_view of a vector, and one with other character traits.
-        return std::is_same_v<shown, sent> && std::is_convertible_v<const Input&, View>;
+        return std::is_same_v<shown, sent> &&
+               std::is_convertible_v<const typename wire_type<Input>::type&, View>;
     }
 }
 
@@ -69,7 +95,17 @@ consteval bool shows() {
 
 /// Whether a body whose parameter is `Parameter` (const and references aside) can be given an encoded Input
 /// in place: std::string for std::string_view, std::vector<T> or std::basic_string<T> for std::span<const T>,
-/// both for std::span<const std::byte>; T trivially copyable, and aligned to 16 bytes at most.
+/// both for std::span<const std::byte>; T trivially copyable, and aligned to 16 bytes at most. So can an
+/// Input of the user's whose codec says that it is `encoded_as` one of these. And so can a view of the
+/// user's: its codec names the Input whose encoding it reads, and needs no encode:
+///
+///     template <> struct forkflow::codec<page_view> {
+///         using encoded_as = page;
+///         static page_view decode(forkflow::reader& from) {
+///             const auto url = forkflow::decode_view<std::string_view>(from);
+///             return {url, forkflow::decode_view<std::span<const int>>(from)};
+///         }
+///     };
 template <class Input, class Parameter>
 inline constexpr bool decodes_in_place = detail::shows<Input, std::remove_cvref_t<Parameter>>();
 
@@ -104,8 +140,10 @@ template <class Input, class Parameter>
     using view = std::remove_cvref_t<Parameter>;
     if constexpr (!decodes_in_place<Input, Parameter>) {
         return decode<Input>(from);
+    } else if constexpr (!detail::viewable<view>) {
+        return detail::decode_level<view>(from);
     } else if constexpr (std::is_same_v<view, std::span<const std::byte>>) {
-        return detail::take_block<typename detail::block_of<Input>::element>(from);
+        return detail::take_block<detail::block_element<Input>>(from);
     } else {
         return decode_view<view>(from);
     }

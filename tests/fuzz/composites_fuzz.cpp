@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// The composites_tier under libFuzzer.
+#include "composites_tier.hpp"
+#include "libfuzzer_target.hpp"
+
+extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
+    return forkflow_fuzz::maybe_write_seeds<forkflow_fuzz::composites_tier>(*argc, *argv);
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    return forkflow_fuzz::run_input<forkflow_fuzz::composites_tier>(data, size);
+}
