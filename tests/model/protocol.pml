@@ -740,6 +740,8 @@ inline fill(seat) {
     (deadlines_left > 0 && (index) < next && number_of(cell(index)) == sequence(index) && \
      state_of(cell(index)) == claimed)
 
+#define is_spare(seat) (!taken[seat] && !vacant[seat])
+
 proctype supervisor() {
     byte k, i, first, victim, members, seat;
     byte heir, heir_incarnation;
@@ -842,7 +844,9 @@ end_supervisor:
 #if RELIEFS > 0
            if
            :: relief_of(k) != NONE && (heir != k || !moved) -> // it takes over, and this seat is spare
-               whom[relief_of(k)] = NONE
+               i = relief_of(k);
+               whom[i] = NONE;
+               i = 0
            :: relief_of(k) != NONE && heir == k && moved ->
                // The heir must be fresh, and the relief may not be: they change places.
                i = relief_of(k);
@@ -859,8 +863,10 @@ end_supervisor:
 #else
            :: relief_of(k) == NONE && barren && whom[k] != NONE && !moved ->
 #endif
-               tired[whom[k]] = incarnation[whom[k]];
-               whom[k] = NONE
+               i = whom[k];
+               tired[i] = incarnation[i];
+               whom[k] = NONE;
+               i = 0
            :: else -> vacant[k] = 1
            fi;
 #else
@@ -923,10 +929,11 @@ end_supervisor:
        :: atomic { i >= SEATS -> i = 0; break }
        od
     :: atomic { // a seat is spare, and somebody is tired
+           (tired[0] || tired[1] || tired[SEATS - 1]) && (is_spare(0) || is_spare(1) || is_spare(SEATS - 1));
            if
-           :: !taken[0] && !vacant[0] -> i = 0
-           :: !taken[1] && !vacant[1] -> i = 1
-           :: !taken[SEATS - 1] && !vacant[SEATS - 1] -> i = SEATS - 1
+           :: is_spare(0) -> i = 0
+           :: is_spare(1) -> i = 1
+           :: is_spare(SEATS - 1) -> i = SEATS - 1
            fi;
            if
            :: tired[0] -> k = 0
