@@ -28,7 +28,8 @@ private:
 
 } // namespace forkflow_fuzz
 
-void* operator new(std::size_t bytes) {
+// Not to be inlined: where only one of a pair is, g++ sees an allocation that is freed in another way.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
     std::size_t* const left = forkflow_fuzz::memory_left;
     if (left != nullptr && bytes > *left) {
         throw std::bad_alloc();
@@ -41,15 +42,15 @@ void* operator new(std::size_t bytes) {
     }
     throw std::bad_alloc();
 }
-void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
     return std::malloc(bytes == 0 ? 1 : bytes);
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
     std::free(memory);
 }
-void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
     std::free(memory);
 }
-void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept {
     std::free(memory);
 }
