@@ -2,6 +2,7 @@
 // The predecessors whose edge was turned round because the node refused: it asks them as soon as it has room.
 #pragma once
 
+#include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/protocol.hpp>
 
 #include <algorithm>
@@ -34,9 +35,9 @@ public:
     }
 
     /// Gets one message from whoever has one. Edges to those that have none are turned back.
-    [[nodiscard]] bool try_get(Input& message) {
+    [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
         while (sender* const from = next()) {
-            if (from->try_get(message)) {
+            if (pull(*from, message, waiters)) {
                 return true;
             }
             turn_back(*from);

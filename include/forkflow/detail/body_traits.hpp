@@ -22,23 +22,33 @@ struct signature_of<Result(Parameter)> {
 /// What a call of Body takes and gives; empty if it is generic or overloaded.
 template <class Body>
 struct call_signature {};
+// Of an overloaded operator these see the one that takes one argument, if there is only one.
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P));
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) const);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) noexcept);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) const noexcept);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) &);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) const&);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) & noexcept);
+template <class C, class R, class P>
+signature_of<R(P)> unary_operator(R (C::*)(P) const& noexcept);
+
 template <class Body>
 requires requires {
-    &Body::operator();
+    unary_operator(&Body::operator());
 }
-struct call_signature<Body> : call_signature<decltype(&Body::operator())> {};
+struct call_signature<Body> : decltype(unary_operator(&Body::operator())) {};
 template <class R, class P>
 struct call_signature<R (*)(P)> : signature_of<R(P)> {};
 template <class R, class P>
 struct call_signature<R (*)(P) noexcept> : signature_of<R(P)> {};
-template <class R, class C, class P>
-struct call_signature<R (C::*)(P)> : signature_of<R(P)> {};
-template <class R, class C, class P>
-struct call_signature<R (C::*)(P) const> : signature_of<R(P)> {};
-template <class R, class C, class P>
-struct call_signature<R (C::*)(P) noexcept> : signature_of<R(P)> {};
-template <class R, class C, class P>
-struct call_signature<R (C::*)(P) const noexcept> : signature_of<R(P)> {};
 template <class R, class C>
 struct call_signature<R (C::*)()> : signature_of<R(C)> {};
 template <class R, class C>

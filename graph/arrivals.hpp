@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+// The arriving side of a node: numbers messages in the order in which they come, and keeps what has no room
+// yet: a queue, predecessors to be asked, callers of put that wait.
+#pragma once
+
+#include <forkflow/graph/arena_wait.hpp>
+#include <forkflow/graph/message_waiters.hpp>
+#include <forkflow/graph/predecessors.hpp>
+#include <forkflow/graph/pump_schedule.hpp>
+#include <forkflow/graph/wait_hold.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace forkflow::graph {
+
+/// What arrives is numbered under one lock, which may be followed by the stream's; no other node is called
+/// while it is held. Thread-safe, but for `admit`, which is the pump's.
+///
+/// **Waiting for room.** Who waits in put runs the pump itself if nobody else does, for the pump is what
+/// makes room, and all threads of the graph may be waiting here. Only then it sleeps: until there is room, or
+/// until the pump is needed (`hand_to_sleeper`). If what holds up the node is a successor, not a worker, then
+/// a thread of an arena does not sleep: it takes up other tasks, the successor's among them.
+template <class Input, bool Queueing, class Stream>
+class arrivals {
+public:
+    using clock = std::chrono::steady_clock;
+
+    arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
+             std::optional<Stream>& stream)
+        : hold_(hold)
+        , predecessors_(predecessors)
+        , schedule_(schedule)
+        , stream_(stream) {}
+
+    /// What snapshots and whoever replaces the stream hold.
+    [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_; }
+    /// How many messages wait in the queue. With the mutex held.
+    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size() - (filling_ ? 1 : 0); }
+
+    /// As receiver::try_put. False only if the node rejects.
+    bool try_put(const Input& message, message_waiters waiters) {
+        held_message one(hold_);
+        std::unique_lock lock(mutex_);
+        if (enter(message, waiters, one, lock)) {
+            return true;
+        }
+        if constexpr (Queueing) {
+            const bool first = queue_.empty();
+            queue_.push_back({message, std::move(waiters)});
+            lock.unlock();
+            one.keep();
+            if (first) {
+                // The pump registers for room, and keeps doing so while the queue has something.
+                request_pump();
+            }
+            return true;
+        }
+        return false;
+    }
+
+    /// Waits for room until `deadline`, whatever the policy; false: there was none. `held_up()`: the node
+    /// waits for a successor. A successor that the pump is calling is told at once: it would wait for itself.
+    template <class HeldUp>
+    bool put_until(const Input& message, clock::time_point deadline, HeldUp held_up) {
+        while (!try_enter(message)) {
+            if (schedule_.running_here()) {
+                return Queueing && try_put(message, {});
+            }
+            if (clock::now() >= deadline) {
+                return false;
+            }
+            wait_for_room(deadline, held_up);
+        }
+        return true;
+    }
+
+    /// Lets in what waits outside: the queue, then predecessors, then callers of put. True if a message came
+    /// in.
+    bool admit() {
+        bool moved = false;
+        while (admit_from_queue() || admit_from_predecessor()) {
+            moved = true;
+        }
+        signal_room();
+        return moved;
+    }
+
+    [[nodiscard]] bool wants_room() const {
+        const std::scoped_lock lock(mutex_);
+        return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
+    }
+
+    /// True if a message that arrives now would come in.
+    [[nodiscard]] bool has_room() {
+        const std::scoped_lock lock(mutex_);
+        return queue_.empty() && !pulling_ && stream_->has_room(1);
+    }
+
+    /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
+    bool signal_room() {
+        const std::scoped_lock lock(mutex_);
+        if (waiters_ == 0 || !queue_.empty() || pulling_) {
+            return false;
+        }
+        if (!stream_->has_room(1)) {
+            return true;
+        }
+        waiters_ = 0;
+        ++room_signals_;
+        changed_.notify_all();
+        release_arena_waits();
+        return false;
+    }
+
+    /// Asks for the pump: of a thread that sleeps in put if there is one, as it may be the only one there is;
+    /// else of the graph.
+    void request_pump() {
+        if (!hand_to_sleeper()) {
+            schedule_.request();
+        }
+    }
+
+    /// Drops the queue. With the mutex held. Returns how many messages it had.
+    std::size_t drop() {
+        const std::size_t dropped = queue_.size();
+        queue_.clear();
+        on_the_way_.clear();
+        return dropped;
+    }
+
+    /// Those who wait for messages that have their numbers.
+    [[nodiscard]] waiters_on_the_way& on_the_way() noexcept { return on_the_way_; }
+
+private:
+    struct queued_message {
+        Input message;
+        [[no_unique_address]] message_waiters waiters;
+    };
+
+    /// Numbers the message and hands it over, if it may come in now: nothing waits in front of it, and there
+    /// is room, also for the message that the pump may be fetching. Unlocks.
+    bool enter(const Input& message, message_waiters& waiters, held_message& one,
+               std::unique_lock<std::mutex>& lock) {
+        if (!queue_.empty() || (pulling_ && !stream_->has_room(2))) {
+            return false;
+        }
+        const auto number = stream_->try_reserve(message);
+        if (!number) {
+            return false;
+        }
+        on_the_way_.arrived(std::move(waiters));
+        lock.unlock();
+        one.keep();
+        stream_->fill(*number, message);
+        return true;
+    }
+
+    /// As a rejecting node does, whatever the policy.
+    bool try_enter(const Input& message) {
+        held_message one(hold_);
+        std::unique_lock lock(mutex_);
+        message_waiters none;
+        return enter(message, none, one, lock);
+    }
+
+    template <class HeldUp>
+    void wait_for_room(clock::time_point deadline, HeldUp held_up) {
+        std::unique_lock lock(mutex_);
+        ++waiters_;
+        ++sleepers_; // from here on the pump may be asked of this thread
+        const std::uint64_t seen = room_signals_;
+        lock.unlock();
+        help();
+        lock.lock();
+        while (room_signals_ == seen) {
+            if (std::exchange(pump_wanted_, false)) {
+                lock.unlock();
+                help();
+                lock.lock();
+            } else if (held_up() && arena_wait::possible()) {
+                --sleepers_;
+                take_up_tasks(lock, deadline);
+                ++sleepers_;
+                break;
+            } else if (!changed_.wait_until(lock, deadline,
+                                            [&] { return room_signals_ != seen || pump_wanted_; })) {
+                break;
+            }
+        }
+        if (--sleepers_ == 0 && std::exchange(pump_wanted_, false)) {
+            lock.unlock();
+            schedule_.request();
+        } else if (pump_wanted_) {
+            changed_.notify_one(); // who leaves hands on what it was asked
+        }
+    }
+
+    /// Runs the pump here, if nobody else does.
+    void help() {
+        const held_message graph(hold_); // an exception in here must find the graph waiting for it
+        schedule_.request_and_help();
+    }
+
+    void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
+        arena_wait wait;
+        arena_waits_.push_back(&wait);
+        lock.unlock();
+        wait.wait_until(deadline);
+        lock.lock();
+        std::erase(arena_waits_, &wait);
+    }
+
+    void release_arena_waits() {
+        for (arena_wait* const wait : arena_waits_) {
+            wait->release();
+        }
+    }
+
+    bool hand_to_sleeper() {
+        if (sleepers_.load() == 0) {
+            return false;
+        }
+        const std::scoped_lock lock(mutex_);
+        if (sleepers_.load() == 0) {
+            return false;
+        }
+        pump_wanted_ = true;
+        changed_.notify_one();
+        return true;
+    }
+
+    bool admit_from_queue() {
+        std::unique_lock lock(mutex_);
+        if (queue_.empty()) {
+            return false;
+        }
+        queued_message& first = queue_.front(); // stays where it is: only the pump takes from the queue
+        const auto number = stream_->try_reserve(first.message);
+        if (!number) {
+            return false;
+        }
+        on_the_way_.arrived(std::move(first.waiters));
+        filling_ = true;
+        lock.unlock();
+        stream_->fill(*number, first.message);
+        lock.lock();
+        filling_ = false;
+        queue_.pop_front();
+        return true;
+    }
+
+    bool admit_from_predecessor() {
+        if (predecessors_.empty() || !start_pulling()) {
+            return false;
+        }
+        Input message{};
+        message_waiters waiters;
+        held_message one(hold_);
+        bool got = false;
+        try {
+            got = predecessors_.try_get(message, waiters);
+        } catch (...) {
+            stop_pulling();
+            throw;
+        }
+        if (!got) {
+            stop_pulling();
+            return false;
+        }
+        std::unique_lock lock(mutex_);
+        const auto number = stream_->try_reserve(message);
+        on_the_way_.arrived(std::move(waiters));
+        pulling_ = false;
+        lock.unlock();
+        one.keep();
+        // There is room: nobody else may take the last place while pulling_ is set.
+        stream_->fill(number.value(), message);
+        return true;
+    }
+
+    bool start_pulling() {
+        const std::scoped_lock lock(mutex_);
+        pulling_ = queue_.empty() && stream_->has_room(1);
+        return pulling_;
+    }
+    void stop_pulling() {
+        const std::scoped_lock lock(mutex_);
+        pulling_ = false;
+    }
+
+    wait_hold& hold_;
+    predecessors<Input>& predecessors_;
+    pump_schedule& schedule_;
+    std::optional<Stream>& stream_;
+
+    mutable std::mutex mutex_;
+    std::deque<queued_message> queue_; ///< of a queueing node: what came when there was no room
+    bool filling_ = false;             ///< the first of the queue has its number already
+    bool pulling_ = false;             ///< the pump is fetching a message, for which a place must remain
+    [[no_unique_address]] waiters_on_the_way on_the_way_;
+
+    std::size_t waiters_ = 0;              ///< callers of put that wait for a signal
+    std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
+    bool pump_wanted_ = false;             ///< one of the sleepers is to help
+    std::uint64_t room_signals_ = 0;
+    std::condition_variable changed_;      ///< room, or the pump is wanted
+    std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
+};
+
+} // namespace forkflow::graph
