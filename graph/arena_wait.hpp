@@ -20,10 +20,14 @@ namespace forkflow::graph {
 /// cancellation of the user's graph does not touch it.
 class arena_wait {
 public:
-    /// False: the calling thread is no thread of an arena, or does so already, too deep for one stack.
+    /// The calling thread belongs to an arena.
+    [[nodiscard]] static bool in_arena() noexcept {
+        return tbb::this_task_arena::current_thread_index() >= 0;
+    }
+    /// False: it does not, or it waits like this already, too often for one stack.
     [[nodiscard]] static bool possible() noexcept {
-        constexpr int deep = 32;
-        return tbb::this_task_arena::current_thread_index() >= 0 && depth() < deep;
+        constexpr int deep = 100;
+        return in_arena() && depth() < deep;
     }
 
     arena_wait() { own_.reserve_wait(); }

@@ -28,12 +28,15 @@ namespace forkflow::graph {
 ///
 /// **Waiting for room.** Who waits in put runs the pump itself if nobody else does, for the pump is what
 /// makes room, and all threads of the graph may be waiting here. Only then it sleeps: until there is room, or
-/// until the pump is needed (`hand_to_sleeper`). If what holds up the node is a successor, not a worker, then
-/// a thread of an arena does not sleep: it takes up other tasks, the successor's among them.
+/// until a pump is needed, its node's or that of a node behind it which keeps it waiting. If what holds up
+/// the node is a successor, not a worker, then a thread of an arena does not sleep: it takes up other tasks,
+/// the successor's among them.
 template <class Input, bool Queueing, class Stream>
 class arrivals {
 public:
     using clock = std::chrono::steady_clock;
+    /// Over so many nodes threads that wait look for work.
+    static constexpr int farthest = 16;
 
     arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
              std::optional<Stream>& stream)
@@ -69,9 +72,10 @@ public:
     }
 
     /// Waits for room until `deadline`, whatever the policy; false: there was none. `held_up()`: the node
-    /// waits for a successor. A successor that the pump is calling is told at once: it would wait for itself.
-    template <class HeldUp>
-    bool put_until(const Input& message, clock::time_point deadline, HeldUp held_up) {
+    /// waits for a successor; `help_behind()` runs such successors' pumps. A successor that the pump is
+    /// calling is told at once: it would wait for itself.
+    template <class HeldUp, class HelpBehind>
+    bool put_until(const Input& message, clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
         while (!try_enter(message)) {
             if (schedule_.running_here()) {
                 return Queueing && try_put(message, {});
@@ -79,7 +83,9 @@ public:
             if (clock::now() >= deadline) {
                 return false;
             }
-            wait_for_room(deadline, held_up);
+            if (!wait_for_room(deadline, held_up, help_behind)) {
+                return try_put(message, {});
+            }
         }
         return true;
     }
@@ -125,9 +131,24 @@ public:
     /// Asks for the pump: of a thread that sleeps in put if there is one, as it may be the only one there is;
     /// else of the graph.
     void request_pump() {
-        if (!hand_to_sleeper()) {
+        if (!hand_to_sleeper(schedule_, hold_, farthest)) {
             schedule_.request();
+            wake_arena_waits();
         }
+    }
+
+    /// As in has_sleepers: has a thread that sleeps here, or in a node before, run a pump.
+    bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) {
+        if (sleepers_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            if (sleepers_.load() > 0) {
+                wanted_.push_back({&needed, &hold});
+                hold.add(); // until it has run
+                changed_.notify_one();
+                return true;
+            }
+        }
+        return predecessors_.hand_to_sleeper(needed, hold, far);
     }
 
     /// Drops the queue. With the mutex held. Returns how many messages it had.
@@ -173,70 +194,106 @@ private:
         return enter(message, none, one, lock);
     }
 
-    template <class HeldUp>
-    void wait_for_room(clock::time_point deadline, HeldUp held_up) {
+    /// False: waiting here could go wrong, but the node may queue the message.
+    template <class HeldUp, class HelpBehind>
+    bool wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
         std::unique_lock lock(mutex_);
         ++waiters_;
-        ++sleepers_; // from here on the pump may be asked of this thread
+        ++sleepers_; // from here on pumps may be handed to this thread
         const std::uint64_t seen = room_signals_;
-        lock.unlock();
-        help();
-        lock.lock();
-        while (room_signals_ == seen) {
-            if (std::exchange(pump_wanted_, false)) {
-                lock.unlock();
-                help();
-                lock.lock();
+        bool sound = true;
+        bool helped_behind = false;
+        help(lock, {&schedule_, nullptr});
+        while (room_signals_ == seen && clock::now() < deadline) {
+            if (!wanted_.empty()) {
+                help(lock, take_wanted());
             } else if (held_up() && arena_wait::possible()) {
-                --sleepers_;
                 take_up_tasks(lock, deadline);
-                ++sleepers_;
+                help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
+            } else if (held_up() && !std::exchange(helped_behind, true)) {
+                lock.unlock();
+                help_behind(); // for what they asked for before this thread could be handed it
+                lock.lock();
+            } else if (Queueing && held_up() && arena_wait::in_arena()) {
+                sound = false;
                 break;
-            } else if (!changed_.wait_until(lock, deadline,
-                                            [&] { return room_signals_ != seen || pump_wanted_; })) {
-                break;
+            } else {
+                changed_.wait_until(lock, deadline,
+                                    [&] { return room_signals_ != seen || !wanted_.empty(); });
             }
         }
-        if (--sleepers_ == 0 && std::exchange(pump_wanted_, false)) {
-            lock.unlock();
-            schedule_.request();
-        } else if (pump_wanted_) {
-            changed_.notify_one(); // who leaves hands on what it was asked
-        }
+        --sleepers_;
+        hand_on(lock);
+        return sound;
     }
 
-    /// Runs the pump here, if nobody else does.
-    void help() {
-        const held_message graph(hold_); // an exception in here must find the graph waiting for it
-        schedule_.request_and_help();
+    /// A pump that this thread is to run; its hold is held.
+    struct wanted_pump {
+        pump_schedule* schedule;
+        wait_hold* hold;
+    };
+
+    wanted_pump take_wanted() {
+        const wanted_pump first = wanted_.front();
+        wanted_.pop_front();
+        return first;
+    }
+
+    /// Runs a pump here, if nobody else does.
+    void help(std::unique_lock<std::mutex>& lock, wanted_pump wanted) {
+        lock.unlock();
+        {
+            const held_message graph(hold_); // an exception in here must find the graph waiting for it
+            wanted.schedule->request_and_help();
+            if (wanted.hold != nullptr) {
+                wanted.hold->remove();
+            }
+        }
+        lock.lock();
+    }
+
+    /// Who leaves hands on what was asked of it.
+    void hand_on(std::unique_lock<std::mutex>& lock) {
+        if (wanted_.empty()) {
+            return;
+        }
+        if (sleepers_.load() > 0) {
+            changed_.notify_one();
+            return;
+        }
+        const std::deque<wanted_pump> left = std::exchange(wanted_, {});
+        lock.unlock();
+        for (const wanted_pump& one : left) {
+            one.schedule->request();
+            one.hold->remove();
+        }
     }
 
     void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
         arena_wait wait;
         arena_waits_.push_back(&wait);
+        ++arena_waiters_;
+        --sleepers_; // tasks that it takes up may sleep: they count for themselves
         lock.unlock();
         wait.wait_until(deadline);
         lock.lock();
+        ++sleepers_;
+        --arena_waiters_;
         std::erase(arena_waits_, &wait);
     }
 
+    /// With the mutex held.
     void release_arena_waits() {
         for (arena_wait* const wait : arena_waits_) {
             wait->release();
         }
     }
-
-    bool hand_to_sleeper() {
-        if (sleepers_.load() == 0) {
-            return false;
+    /// They look again what there is to do: something else may hold up the node by now.
+    void wake_arena_waits() {
+        if (arena_waiters_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            release_arena_waits();
         }
-        const std::scoped_lock lock(mutex_);
-        if (sleepers_.load() == 0) {
-            return false;
-        }
-        pump_wanted_ = true;
-        changed_.notify_one();
-        return true;
     }
 
     bool admit_from_queue() {
@@ -311,10 +368,11 @@ private:
 
     std::size_t waiters_ = 0;              ///< callers of put that wait for a signal
     std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
-    bool pump_wanted_ = false;             ///< one of the sleepers is to help
+    std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
-    std::condition_variable changed_;      ///< room, or the pump is wanted
+    std::condition_variable changed_;      ///< room, or a pump is wanted
     std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
+    std::atomic<std::size_t> arena_waiters_{0};
 };
 
 } // namespace forkflow::graph

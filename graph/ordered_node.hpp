@@ -43,7 +43,8 @@ namespace forkflow::graph {
 template <class Input, class Output, bool Queueing, class Stream>
 class ordered_node : public tbb::flow::graph_node,
                      public tbb::flow::receiver<Input>,
-                     public tbb::flow::sender<Output> {
+                     public tbb::flow::sender<Output>,
+                     public can_be_helped {
 public:
     using input_type = Input;
     using output_type = Output;
@@ -63,7 +64,10 @@ protected:
         , make_stream_(std::move(make_stream))
         , hold_(owner)
         , predecessors_(*this)
-        , successors_([this] { delivered(); }, [this] { wake(); })
+        , successors_([this] { delivered(); }, [this] { wake(); },
+                      [this](pump_schedule& needed, wait_hold& hold, int far) {
+                          return arrivals_.hand_to_sleeper(needed, hold, far);
+                      })
         , schedule_(
               owner, priority, [this](pump_schedule::runner by) { return pump(by); }, [this] { abandon(); })
         , arrivals_(hold_, predecessors_, schedule_, stream_) {
@@ -92,7 +96,9 @@ protected:
 
     /// Waits for room until `deadline`; false: there was none.
     bool put_until(const Input& message, std::chrono::steady_clock::time_point deadline) {
-        return arrivals_.put_until(message, deadline, [this] { return successors_.busy(); });
+        return arrivals_.put_until(
+            message, deadline, [this] { return successors_.busy(); },
+            [this] { successors_.help_behind(arrivals_.farthest); });
     }
 
 private:
@@ -116,6 +122,12 @@ private:
     bool remove_predecessor(predecessor_type& from) override {
         predecessors_.remove(from);
         return true;
+    }
+
+    void help(int far) override {
+        const held_message graph(hold_);
+        schedule_.request_and_help();
+        successors_.help_behind(far);
     }
 
     // --- the pump

@@ -3,6 +3,8 @@
 // cancelled graph swallowed the task.
 #pragma once
 
+#include <forkflow/graph/wait_hold.hpp>
+
 #include <oneapi/tbb/flow_graph.h>
 
 #include <atomic>
@@ -203,6 +205,23 @@ private:
     std::atomic<word> state_{0};
     std::atomic<std::thread::id> runner_thread_{};
     tbb::flow::function_node<token, tbb::flow::continue_msg> runner_;
+};
+
+/// A sender whose node can find a thread that sleeps in its put, or in that of a node before it, and have it
+/// run the pump of a node that keeps them waiting.
+class has_sleepers {
+public:
+    virtual ~has_sleepers() = default;
+    /// False: there is none. `far`: how many nodes further it may look, as graphs may have cycles.
+    virtual bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) = 0;
+};
+
+/// A receiver whose node's pump, and those of the nodes behind it that keep it waiting, may be run by a
+/// thread that waits for room before them.
+class can_be_helped {
+public:
+    virtual ~can_be_helped() = default;
+    virtual void help(int far) = 0;
 };
 
 } // namespace forkflow::graph

@@ -4,8 +4,11 @@
 
 #include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/protocol.hpp>
+#include <forkflow/graph/pump_schedule.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -28,11 +31,15 @@ class successors {
 public:
     using receiver = tbb::flow::receiver<Output>;
 
+    using find_sleeper = std::function<bool(pump_schedule&, wait_hold&, int)>;
+
     /// `delivered` is called once all have taken the outcome, unless offer itself says so; `wanted` when a
-    /// successor that had been asked to pull wants to be pushed to again. Both from any thread.
-    successors(std::function<void()> delivered, std::function<void()> wanted)
+    /// successor that had been asked to pull wants to be pushed to again; `hand_to_sleeper` as in
+    /// has_sleepers. All from any thread.
+    successors(std::function<void()> delivered, std::function<void()> wanted, find_sleeper hand_to_sleeper)
         : delivered_(std::move(delivered))
-        , wanted_(std::move(wanted)) {}
+        , wanted_(std::move(wanted))
+        , hand_to_sleeper_(std::move(hand_to_sleeper)) {}
 
     /// As oneTBB's nodes do: successors with a priority first, and those that count predecessors are told.
     void add(receiver& to) {
@@ -76,6 +83,21 @@ public:
     [[nodiscard]] bool busy() const {
         const std::scoped_lock lock(mutex_);
         return owed_ > 0;
+    }
+
+    /// Runs the pumps of the nodes that have not taken the outcome.
+    void help_behind(int far) {
+        std::vector<std::shared_ptr<edge>> waited_for;
+        {
+            const std::scoped_lock lock(mutex_);
+            std::copy_if(edges_.begin(), edges_.end(), std::back_inserter(waited_for),
+                         [](const auto& to) { return to->owed; });
+        }
+        for (const auto& one : waited_for) {
+            if (auto* const node = dynamic_cast<can_be_helped*>(&one->to); node != nullptr && far > 0) {
+                node->help(far - 1);
+            }
+        }
     }
 
     /// Offers an outcome to all. True if all have taken it (or there is nobody); else `delivered` will be
@@ -141,7 +163,7 @@ private:
     };
 
     /// One edge: what the successor asks once it has refused.
-    struct edge final : tbb::flow::sender<Output> {
+    struct edge final : tbb::flow::sender<Output>, has_sleepers {
         edge(successors& from, receiver& successor)
             : owner(from)
             , to(successor) {}
@@ -166,6 +188,10 @@ private:
         bool remove_successor(receiver& successor) override {
             owner.remove(successor);
             return true;
+        }
+
+        bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) override {
+            return owner.hand_to_sleeper_(needed, hold, far);
         }
 
         successors& owner;
@@ -320,6 +346,7 @@ private:
 
     std::function<void()> delivered_;
     std::function<void()> wanted_;
+    find_sleeper hand_to_sleeper_;
     mutable std::mutex mutex_;
     std::list<std::shared_ptr<edge>> edges_;
     std::vector<std::shared_ptr<edge>> retired_; ///< removed edges that a successor may still know

@@ -146,13 +146,18 @@ public:
               shared_tag{}) {}
 
 #if __TBB_PREVIEW_FLOW_GRAPH_NODE_SET
-    /// A node in the graph of `neighbours`, with edges from or to them: tbb::flow::follows, precedes. The
-    /// other arguments are as above.
-    template <class Order, class... Nodes, class... Arguments>
-    requires std::is_constructible_v<ordered_process_node, tbb::flow::graph&, Arguments...>
-    explicit ordered_process_node(const graph::tbb_detail::node_set<Order, Nodes...>& neighbours,
-                                  Arguments&&... arguments)
-        : ordered_process_node(neighbours.graph_reference(), std::forward<Arguments>(arguments)...) {
+    /// A node in the graph of `neighbours`, with edges from or to them: tbb::flow::follows, precedes. What
+    /// comes after the body is as above.
+    template <class Order, class... Nodes, class Body, class... More>
+    requires std::is_constructible_v<ordered_process_node, tbb::flow::graph&, std::size_t, Body, More...>
+    ordered_process_node(const graph::tbb_detail::node_set<Order, Nodes...>& neighbours, std::size_t workers,
+                         Body body, More... more)
+        : ordered_process_node(neighbours, detail::with_workers(workers), std::move(body), more...) {}
+    template <class Order, class... Nodes, class Body, class... More>
+    requires std::is_constructible_v<ordered_process_node, tbb::flow::graph&, pool_options, Body, More...>
+    ordered_process_node(const graph::tbb_detail::node_set<Order, Nodes...>& neighbours, pool_options options,
+                         Body body, More... more)
+        : ordered_process_node(neighbours.graph_reference(), std::move(options), std::move(body), more...) {
         make_edges_in_order(neighbours, *this);
     }
 #endif
