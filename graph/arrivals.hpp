@@ -106,10 +106,14 @@ public:
         return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
     }
 
-    /// True if a message that arrives now would come in.
-    [[nodiscard]] bool has_room() {
+    /// Lets callers of put try again, the one that runs the pump among them. False: there is no room.
+    bool let_helper_go() {
         const std::scoped_lock lock(mutex_);
-        return queue_.empty() && !pulling_ && stream_->has_room(1);
+        if (!queue_.empty() || pulling_ || !stream_->has_room(1)) {
+            return false;
+        }
+        tell_waiters();
+        return true;
     }
 
     /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
@@ -121,10 +125,7 @@ public:
         if (!stream_->has_room(1)) {
             return true;
         }
-        waiters_ = 0;
-        ++room_signals_;
-        changed_.notify_all();
-        release_arena_waits();
+        tell_waiters();
         return false;
     }
 
@@ -244,7 +245,9 @@ private:
         lock.unlock();
         {
             const held_message graph(hold_); // an exception in here must find the graph waiting for it
-            wanted.schedule->request_and_help();
+            // Another node's pump is run to its end: this thread may sleep again.
+            wanted.schedule->request_and_help(wanted.schedule == &schedule_ ? pump_schedule::runner::helper
+                                                                            : pump_schedule::runner::task);
             if (wanted.hold != nullptr) {
                 wanted.hold->remove();
             }
@@ -282,6 +285,13 @@ private:
         std::erase(arena_waits_, &wait);
     }
 
+    /// That there is room. With the mutex held.
+    void tell_waiters() {
+        waiters_ = 0;
+        ++room_signals_;
+        changed_.notify_all();
+        release_arena_waits();
+    }
     /// With the mutex held.
     void release_arena_waits() {
         for (arena_wait* const wait : arena_waits_) {

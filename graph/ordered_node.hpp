@@ -126,7 +126,7 @@ private:
 
     void help(int far) override {
         const held_message graph(hold_);
-        schedule_.request_and_help();
+        schedule_.request_and_help(pump_schedule::runner::task);
         successors_.help_behind(far);
     }
 
@@ -143,7 +143,7 @@ private:
                     if (rest()) {
                         break;
                     }
-                } else if (by == pump_schedule::runner::helper && arrivals_.has_room()) {
+                } else if (by == pump_schedule::runner::helper && arrivals_.let_helper_go()) {
                     return false; // a helper has got what it wants
                 }
             }

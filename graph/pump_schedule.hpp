@@ -29,7 +29,7 @@ namespace forkflow::graph {
 /// meanwhile, and how many requests there were.
 class pump_schedule {
 public:
-    /// Why the pump runs: a task runs it until nothing is left to do; a thread that helps, until it may go.
+    /// How the pump runs: until nothing is left to do, or until a thread that helps may go.
     enum class runner { task, helper };
     /// `pump` returns true if it left nothing to do.
     using pump_function = std::function<bool(runner)>;
@@ -64,13 +64,13 @@ public:
 
     /// A request that this thread serves itself, unless somebody is at it: then that one does. The graph must
     /// be held. Exceptions of the pump go to the graph, as if it had run there.
-    void request_and_help() {
+    void request_and_help(runner as) {
         const word seen = change([](word now) { return (now + one_request) | running; });
         if ((seen & running) != 0) {
             return;
         }
         try {
-            run(runner::helper);
+            run(as);
         } catch (...) {
             runner_.try_put(std::make_shared<witness>(*this, std::current_exception()));
         }
