@@ -152,6 +152,15 @@ public:
         return predecessors_.hand_to_sleeper(needed, hold, far);
     }
 
+    /// A successor holds up the node from now on: who sleeps here may be the one whose tasks it needs.
+    void tell_held_up() {
+        if (sleepers_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            ++held_up_signals_;
+            changed_.notify_all();
+        }
+    }
+
     /// Drops the queue. With the mutex held. Returns how many messages it had.
     std::size_t drop() {
         const std::size_t dropped = queue_.size();
@@ -206,6 +215,7 @@ private:
         bool helped_behind = false;
         help(lock, {&schedule_, nullptr});
         while (room_signals_ == seen && clock::now() < deadline) {
+            const std::uint64_t seen_held_up = held_up_signals_;
             if (!wanted_.empty()) {
                 help(lock, take_wanted());
             } else if (held_up() && arena_wait::possible()) {
@@ -219,8 +229,9 @@ private:
                 sound = false;
                 break;
             } else {
-                changed_.wait_until(lock, deadline,
-                                    [&] { return room_signals_ != seen || !wanted_.empty(); });
+                changed_.wait_until(lock, deadline, [&] {
+                    return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
+                });
             }
         }
         --sleepers_;
@@ -380,6 +391,7 @@ private:
     std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
+    std::uint64_t held_up_signals_ = 0;
     std::condition_variable changed_;      ///< room, or a pump is wanted
     std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
     std::atomic<std::size_t> arena_waiters_{0};

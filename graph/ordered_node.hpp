@@ -211,6 +211,7 @@ private:
                 hold_.resume();
                 return false;
             }
+            arrivals_.tell_held_up();
         } else {
             const std::scoped_lock lock(stream_->collecting());
             if (!stream_->rest()) {
