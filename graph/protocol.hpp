@@ -4,6 +4,7 @@
 #pragma once
 
 #include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/version.h> // which flow_graph.h of some versions does not include
 
 namespace forkflow::graph {
 
