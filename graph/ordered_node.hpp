@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The node: takes messages in from its graph, sees that each leaves in order, and keeps to oneTBB's rules
 // about refusing, waiting, cancelling and resetting. What happens to a message in between is the stream's
-// business.
+// business; how messages come in is that of the arrivals.
 #pragma once
 
+#include <forkflow/graph/arrivals.hpp>
 #include <forkflow/graph/predecessors.hpp>
 #include <forkflow/graph/pump_schedule.hpp>
 #include <forkflow/graph/successors.hpp>
@@ -15,10 +16,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
-#include <cstdint>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -36,20 +34,21 @@ namespace forkflow::graph {
 /// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
 /// `stop()`, after which it is not.
 ///
-/// Work is done by the *pump*, a task of the graph that runs when something may have changed: it emits what
-/// is ready, then lets in what waits outside, until neither is possible. While a successor keeps an outcome
-/// waiting, the node rests without holding the graph, as a full buffer would; the successor's asking wakes
-/// it.
+/// Work is done by the *pump*, which runs when something may have changed: it emits what is ready, then lets
+/// in what waits outside, until neither is possible. It is a task of the graph, or runs in a thread that
+/// waits in put. While a successor keeps an outcome waiting, the node rests without holding the graph, as a
+/// full buffer would; the successor's asking wakes it.
 ///
 /// Messages that were abandoned (the graph was cancelled or reset) and are with a worker still count, and
 /// hold the graph, until the worker is through; then their outcomes are dropped.
 ///
-/// Locks: `arriving_` orders arrivals, and may be followed by the stream's; no other node is called while one
-/// is held.
+/// Locks: that of the arrivals may be followed by the stream's and the successors'; no other node is called
+/// while one is held.
 template <class Input, class Output, bool Queueing, class Stream>
 class ordered_node : public tbb::flow::graph_node,
                      public tbb::flow::receiver<Input>,
-                     public tbb::flow::sender<Output> {
+                     public tbb::flow::sender<Output>,
+                     public can_be_helped {
 public:
     using input_type = Input;
     using output_type = Output;
@@ -60,156 +59,68 @@ public:
     ordered_node& operator=(const ordered_node&) = delete;
 
 protected:
-    /// `make_stream(on_progress)` gives the stream; on_progress is to be called from a thread that is no task
-    /// of the graph.
-    template <class MakeStream>
-    ordered_node(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, MakeStream&& make_stream)
+    /// Makes a stream that calls on_progress, from a thread that is no task of the graph.
+    using stream_maker = std::function<Stream(std::function<void()> on_progress)>;
+
+    ordered_node(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, stream_maker make_stream)
         : graph_node(owner)
         , priority_(priority)
+        , make_stream_(std::move(make_stream))
         , hold_(owner)
         , predecessors_(*this)
-        , successors_([this] { delivered(); }, [this] { wake(); })
+        , successors_([this] { delivered(); }, [this] { wake(); },
+                      [this](pump_schedule& needed, wait_hold& hold, int far) {
+                          return arrivals_.hand_to_sleeper(needed, hold, far);
+                      })
         , schedule_(
-              owner, priority, [this] { pump(); }, [this] { abandon(); })
-        , stream_(std::forward<MakeStream>(make_stream)([this] { on_progress(); })) {
-        complete_.store(true);
-        stream_.ring(); // for what happened while the node was not complete
+              owner, priority, [this](pump_schedule::runner by) { return pump(by); }, [this] { abandon(); })
+        , arrivals_(hold_, predecessors_, schedule_, stream_) {
+        start_stream();
     }
     /// Drops what is inside. If the pump is due, its task refers to this node, so the graph is waited for.
     ~ordered_node() override {
-        complete_.store(false);
-        stream_.stop();
-        abandon();
-        hold_.clear(); // what was with a worker never comes back
+        stop_stream();
         if (schedule_.due()) {
             schedule_.wait();
         }
     }
 
     [[nodiscard]] tbb::flow::graph& owner() const { return this->my_graph; }
+    [[nodiscard]] tbb::flow::node_priority_t own_priority() const { return priority_; }
+    void name_for_tracing(const char* name) const { schedule_.name_task(name); }
+
     /// The stream's snapshot, with what is queued here at that moment.
     [[nodiscard]] auto snapshot() const {
-        stream_.collecting().give_way();
-        const std::scoped_lock lock(arriving_);
-        auto now = stream_.snapshot();
-        now.queued = queue_.size() - (filling_ ? 1 : 0);
+        const std::scoped_lock lock(arrivals_.mutex());
+        stream_->collecting().give_way();
+        auto now = stream_->snapshot();
+        now.queued = arrivals_.queued();
         return now;
     }
 
     /// Waits for room until `deadline`; false: there was none.
     bool put_until(const Input& message, std::chrono::steady_clock::time_point deadline) {
-        while (!try_put_in_ring(message)) {
-            if (std::chrono::steady_clock::now() >= deadline) {
-                return false;
-            }
-            wait_for_room(deadline);
-        }
-        return true;
+        return arrivals_.put_until(
+            message, deadline, [this] { return successors_.busy(); },
+            [this] { successors_.help_behind(arrivals_.farthest); });
     }
 
 private:
-    /// One message's share of the hold: given back unless kept.
-    class held {
-    public:
-        explicit held(wait_hold& hold)
-            : hold_(&hold) {
-            hold.add();
-        }
-        ~held() {
-            if (hold_ != nullptr) {
-                hold_->remove();
-            }
-        }
-        held(const held&) = delete;
-        held& operator=(const held&) = delete;
-        void keep() noexcept { hold_ = nullptr; }
-
-    private:
-        wait_hold* hold_;
-    };
-
     // --- arriving
 
-    graph_task* try_put_task(const Input& message) override {
-        held one(hold_);
-        std::unique_lock lock(arriving_);
-        if (const auto number = reserve(message)) {
-            lock.unlock();
-            one.keep();
-            stream_.fill(*number, message);
-            return taken_without_task;
-        }
-        if constexpr (Queueing) {
-            const bool first = queue_.empty();
-            queue_.push_back(message);
-            lock.unlock();
-            one.keep();
-            if (first) {
-                // The pump registers for room, and keeps doing so while the queue has something.
-                schedule_.request();
-            }
-            return taken_without_task;
-        } else {
-            return nullptr;
-        }
+    graph_task* try_put_task(const Input& message) override { return answer(arrivals_.try_put(message, {})); }
+#if __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+    graph_task* try_put_task(const Input& message, const message_metainfo& waiters) override {
+        return answer(arrivals_.try_put(message, message_waiters(waiters)));
     }
-
-    /// As a rejecting node does, whatever the policy.
-    bool try_put_in_ring(const Input& message) {
-        held one(hold_);
-        std::unique_lock lock(arriving_);
-        const auto number = reserve(message);
-        if (!number) {
-            return false;
-        }
-        lock.unlock();
-        one.keep();
-        stream_.fill(*number, message);
-        return true;
-    }
-
-    void wait_for_room(std::chrono::steady_clock::time_point deadline) {
-        std::unique_lock lock(arriving_);
-        ++waiters_;
-        const std::uint64_t seen = room_signals_;
-        const bool last_in_line = !queue_.empty() || pulling_;
-        lock.unlock();
-        if (last_in_line) {
-            schedule_.request(); // the pump lets in who is first, and then signals
-        } else if (!stream_.arm_for_room()) {
-            return; // there is room
-        }
-        lock.lock();
-        room_.wait_until(lock, deadline, [&] { return room_signals_ != seen; });
-    }
-
-    /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
-    bool signal_room() {
-        const std::scoped_lock lock(arriving_);
-        if (waiters_ == 0 || !queue_.empty() || pulling_) {
-            return false;
-        }
-        if (!stream_.has_room(1)) {
-            return true;
-        }
-        waiters_ = 0;
-        ++room_signals_;
-        room_.notify_all();
-        return false;
-    }
-
-    /// A number for a message that arrives now, if nothing waits in front of it and there is room, also for
-    /// the message that the pump may be fetching. With arriving_ held.
-    auto reserve(const Input& message) -> decltype(std::declval<Stream&>().try_reserve(message)) {
-        if (!queue_.empty() || (pulling_ && !stream_.has_room(2))) {
-            return std::nullopt;
-        }
-        return stream_.try_reserve(message);
+#endif
+    static graph_task* answer(bool taken) noexcept {
+        return taken ? taken_without_task : nullptr;
     }
 
     bool register_predecessor(predecessor_type& from) override {
         predecessors_.add(from);
-        schedule_.request(); // there may be room by now; from may hold a lock, so it is not asked here
+        arrivals_.request_pump(); // there may be room by now; from may hold a lock, so it is not asked here
         return true;
     }
     bool remove_predecessor(predecessor_type& from) override {
@@ -217,26 +128,38 @@ private:
         return true;
     }
 
+    void help(int far) override {
+        const held_message graph(hold_);
+        schedule_.request_and_help(pump_schedule::runner::task);
+        successors_.help_behind(far);
+    }
+
     // --- the pump
 
-    void pump() {
+    /// True if nothing is left to do.
+    bool pump(pump_schedule::runner by) {
         hold_.resume();
         try {
             while (complete_.load()) {
                 if (tbb::is_current_task_group_canceling()) {
                     abandon();
-                    return;
+                    break;
                 }
                 const bool emitted = emit();
-                const bool let_in = admit();
-                if (!emitted && !let_in && !wait_a_moment() && rest()) {
-                    return;
+                const bool let_in = arrivals_.admit();
+                if (!emitted && !let_in) {
+                    if (!wait_a_moment(by) && rest()) {
+                        break;
+                    }
+                } else if (by == pump_schedule::runner::helper && arrivals_.let_helper_go()) {
+                    return false; // a helper has got what it wants
                 }
             }
         } catch (...) {
             abandon();
             throw;
         }
+        return true;
     }
 
     /// Emits what is ready, until nothing is or a successor refuses. True if something left.
@@ -249,13 +172,14 @@ private:
             hold_.remove();
             moved = true;
         }
-        while (auto outcome = take()) {
+        message_waiters waiters;
+        while (auto outcome = take(waiters)) {
             moved = true;
             if (outcome->failed) {
                 hold_.remove();
                 throw process_error(std::move(*outcome->failed));
             }
-            if (!successors_.offer(*outcome->value)) {
+            if (!successors_.offer(*outcome->value, waiters)) {
                 break;
             }
             hold_.remove();
@@ -263,97 +187,34 @@ private:
         return moved;
     }
 
-    auto take() {
-        const std::scoped_lock lock(stream_.collecting());
+    auto take([[maybe_unused]] message_waiters& waiters) {
+        const std::scoped_lock lock(stream_->collecting());
         hold_.remove(drop_stale());
         // While a stale outcome is awaited, the next one is not ours to emit.
-        return stale_ > 0 ? decltype(stream_.try_take()){} : stream_.try_take();
+        auto outcome = stale_ > 0 ? decltype(stream_->try_take()){} : stream_->try_take();
+        if (outcome) {
+            waiters = arrivals_.on_the_way().left();
+        }
+        return outcome;
     }
 
     /// From any thread: the last successor has taken the outcome.
     void delivered() {
         hold_.resume();
         hold_.remove();
-        schedule_.request();
+        arrivals_.request_pump();
     }
 
     /// From any thread: a successor wants to be pushed to again.
     void wake() {
         hold_.resume();
-        schedule_.request();
-    }
-
-    /// Lets in what waits outside: the queue, then predecessors, then callers of put. True if a message came
-    /// in.
-    bool admit() {
-        bool moved = false;
-        while (admit_from_queue() || admit_from_predecessor()) {
-            moved = true;
-        }
-        signal_room();
-        return moved;
-    }
-
-    bool admit_from_queue() {
-        std::unique_lock lock(arriving_);
-        if (queue_.empty()) {
-            return false;
-        }
-        const Input& first = queue_.front(); // stays where it is: only the pump takes from the queue
-        const auto number = stream_.try_reserve(first);
-        if (!number) {
-            return false;
-        }
-        filling_ = true;
-        lock.unlock();
-        stream_.fill(*number, first);
-        lock.lock();
-        filling_ = false;
-        queue_.pop_front();
-        return true;
-    }
-
-    bool admit_from_predecessor() {
-        if (predecessors_.empty() || !start_pulling()) {
-            return false;
-        }
-        Input message{};
-        held one(hold_);
-        bool got = false;
-        try {
-            got = predecessors_.try_get(message);
-        } catch (...) {
-            stop_pulling();
-            throw;
-        }
-        if (!got) {
-            stop_pulling();
-            return false;
-        }
-        std::unique_lock lock(arriving_);
-        const auto number = stream_.try_reserve(message);
-        pulling_ = false;
-        lock.unlock();
-        one.keep();
-        // There is room: nobody else may take the last place while pulling_ is set.
-        stream_.fill(number.value(), message);
-
-        return true;
-    }
-
-    bool start_pulling() {
-        const std::scoped_lock lock(arriving_);
-        pulling_ = queue_.empty() && stream_.has_room(1);
-        return pulling_;
-    }
-    void stop_pulling() {
-        const std::scoped_lock lock(arriving_);
-        pulling_ = false;
+        arrivals_.request_pump();
     }
 
     /// Waits a little for the next outcome, if that keeps nobody from working. True: it is there.
-    bool wait_a_moment() {
-        if (successors_.busy() || tbb::this_task_arena::max_concurrency() < 2) {
+    bool wait_a_moment(pump_schedule::runner by) {
+        if (by == pump_schedule::runner::helper || successors_.busy() ||
+            tbb::this_task_arena::max_concurrency() < 2) {
             return false;
         }
         const std::scoped_lock lock(stream_.collecting());
@@ -368,18 +229,14 @@ private:
                 hold_.resume();
                 return false;
             }
+            arrivals_.tell_held_up();
         } else {
-            const std::scoped_lock lock(stream_.collecting());
-            if (!stream_.rest()) {
+            const std::scoped_lock lock(stream_->collecting());
+            if (!stream_->rest()) {
                 return false;
             }
         }
-        return !wants_room() || stream_.arm_for_room();
-    }
-
-    bool wants_room() const {
-        const std::scoped_lock lock(arriving_);
-        return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
+        return !arrivals_.wants_room() || stream_->arm_for_room();
     }
 
     // --- the stream's thread
@@ -390,7 +247,7 @@ private:
         }
         std::size_t dropped = 0;
         for (;;) {
-            std::unique_lock lock(stream_.collecting());
+            std::unique_lock lock(stream_->collecting());
             dropped += drop_stale();
             const bool live = hold_.count() > stale_ + dropped;
             lock.unlock();
@@ -399,11 +256,11 @@ private:
                 break;
             }
             lock.lock();
-            if (stream_.rest() || hold_.suspended()) {
+            if (stream_->rest() || hold_.suspended()) {
                 break;
             }
         }
-        while (signal_room() && !stream_.arm_for_room()) {
+        while (arrivals_.signal_room() && !stream_->arm_for_room()) {
         }
         hold_.remove(dropped);
     }
@@ -414,7 +271,7 @@ private:
         if (!hold_.try_add()) {
             return false;
         }
-        schedule_.request();
+        arrivals_.request_pump();
         hold_.remove();
         return true;
     }
@@ -423,7 +280,8 @@ private:
     /// removes their hold.
     [[nodiscard]] std::size_t drop_stale() {
         std::size_t dropped = 0;
-        while (stale_ > 0 && stream_.try_drop()) {
+        while (stale_ > 0 && stream_->try_drop()) {
+            (void)arrivals_.on_the_way().left();
             --stale_;
             ++dropped;
         }
@@ -437,22 +295,25 @@ private:
     void abandon() {
         std::size_t dropped = successors_.drop() ? 1 : 0;
         {
-            const std::scoped_lock lock(arriving_, stream_.collecting());
-            dropped += queue_.size();
-            queue_.clear();
-            stream_.withdraw();
-            stale_ = stream_.in_flight();
+            const std::scoped_lock lock(arrivals_.mutex(), stream_->collecting());
+            dropped += arrivals_.drop();
+            stream_->withdraw();
+            stale_ = stream_->in_flight();
             do {
                 dropped += drop_stale();
-            } while (!stream_.rest() && stale_ > 0);
+            } while (!stream_->rest() && stale_ > 0);
         }
         hold_.resume();
         hold_.remove(dropped);
-        signal_room();
+        arrivals_.signal_room();
     }
 
     void reset_node(tbb::flow::reset_flags flags) override {
         abandon();
+        if ((flags & tbb::flow::rf_reset_bodies) != 0) {
+            stop_stream();
+            start_stream();
+        }
         if ((flags & tbb::flow::rf_clear_edges) != 0) {
             predecessors_.clear();
             successors_.clear();
@@ -460,6 +321,31 @@ private:
             predecessors_.turn_back();
         }
     }
+
+    void start_stream() {
+        {
+            const std::scoped_lock lock(arrivals_.mutex());
+            stream_.emplace(new_stream{*this});
+            stale_ = 0;
+            arrivals_.on_the_way().restart();
+        }
+        complete_.store(true);
+        stream_->ring(); // for what happened while the node was not complete
+    }
+    /// What is with a worker never comes back.
+    void stop_stream() {
+        complete_.store(false);
+        stream_->stop();
+        abandon();
+        hold_.clear();
+    }
+    /// Makes the stream where it is to stay, as it cannot be moved.
+    struct new_stream {
+        ordered_node& node;
+        operator Stream() const {
+            return node.make_stream_([&to = node] { to.on_progress(); });
+        }
+    };
 
     // --- oneTBB's virtuals
 
@@ -471,19 +357,16 @@ private:
         successors_.remove(to);
         return true;
     }
-    tbb::flow::graph& graph_reference() const override { return this->my_graph; }
-    tbb::flow::node_priority_t priority() const override { return priority_; }
+    tbb::flow::graph& graph_reference() const override {
+        return this->my_graph;
+    }
+    tbb::flow::node_priority_t priority() const override {
+        return priority_;
+    }
 
     const tbb::flow::node_priority_t priority_;
+    const stream_maker make_stream_;
     wait_hold hold_;
-
-    mutable std::mutex arriving_;
-    std::deque<Input> queue_; ///< of a queueing node: what came when there was no room
-    bool filling_ = false;    ///< the first of the queue has its number already
-    bool pulling_ = false;    ///< the pump is fetching a message, for which a place must remain
-    std::size_t waiters_ = 0; ///< callers of put that wait
-    std::uint64_t room_signals_ = 0;
-    std::condition_variable room_;
 
     /// So many of the next outcomes belong to abandoned messages. Guarded by collecting.
     std::size_t stale_ = 0;
@@ -492,7 +375,8 @@ private:
     predecessors<Input> predecessors_;
     successors<Output> successors_;
     pump_schedule schedule_;
-    Stream stream_; ///< last: its thread calls us, and is gone first
+    arrivals<Input, Queueing, Stream> arrivals_;
+    std::optional<Stream> stream_; ///< last: its thread calls us, and is gone first
 };
 
 } // namespace forkflow::graph

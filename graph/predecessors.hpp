@@ -2,9 +2,13 @@
 // The predecessors whose edge was turned round because the node refused: it asks them as soon as it has room.
 #pragma once
 
+#include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/protocol.hpp>
+#include <forkflow/graph/pump_schedule.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <deque>
 #include <mutex>
 
@@ -23,20 +27,35 @@ public:
     void add(sender& from) {
         const std::scoped_lock lock(mutex_);
         waiting_.push_back(&from);
+        count_.store(waiting_.size());
+        with_sleepers_ += dynamic_cast<has_sleepers*>(&from) != nullptr ? 1 : 0;
     }
     void remove(sender& from) {
         const std::scoped_lock lock(mutex_);
         take_off(from);
     }
-    [[nodiscard]] bool empty() const {
-        const std::scoped_lock lock(mutex_);
-        return waiting_.empty();
+    [[nodiscard]] bool empty() const noexcept { return count_.load() == 0; }
+
+    /// As in has_sleepers: asks those of them that may have some.
+    bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) {
+        if (with_sleepers_.load() == 0 || far == 0) {
+            return false;
+        }
+        std::deque<sender*> asked;
+        {
+            const std::scoped_lock lock(mutex_);
+            asked = waiting_;
+        }
+        return std::any_of(asked.begin(), asked.end(), [&](sender* from) {
+            auto* const node = dynamic_cast<has_sleepers*>(from);
+            return node != nullptr && node->hand_to_sleeper(needed, hold, far - 1);
+        });
     }
 
     /// Gets one message from whoever has one. Edges to those that have none are turned back.
-    [[nodiscard]] bool try_get(Input& message) {
+    [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
         while (sender* const from = next()) {
-            if (from->try_get(message)) {
+            if (pull(*from, message, waiters)) {
                 return true;
             }
             turn_back(*from);
@@ -54,6 +73,8 @@ public:
     void clear() {
         const std::scoped_lock lock(mutex_);
         waiting_.clear();
+        count_.store(0);
+        with_sleepers_.store(0);
     }
 
 private:
@@ -76,6 +97,8 @@ private:
             return false;
         }
         waiting_.erase(found);
+        count_.store(waiting_.size());
+        with_sleepers_ -= dynamic_cast<has_sleepers*>(&from) != nullptr ? 1 : 0;
         return true;
     }
 
@@ -92,6 +115,8 @@ private:
     tbb::flow::receiver<Input>& owner_;
     mutable std::mutex mutex_;
     std::deque<sender*> waiting_;
+    std::atomic<std::size_t> count_{0}; ///< of those who wait
+    std::atomic<int> with_sleepers_{0}; ///< of those that are has_sleepers
 };
 
 } // namespace forkflow::graph

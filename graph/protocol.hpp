@@ -4,6 +4,7 @@
 #pragma once
 
 #include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/version.h> // which flow_graph.h of some versions does not include
 
 namespace forkflow::graph {
 
@@ -29,10 +30,39 @@ template <class T>
 bool let_push(tbb::flow::sender<T>& from, tbb::flow::receiver<T>& to) {
     return tbb_detail::register_successor(from, to);
 }
-/// Lets `to` forget that it may ask `from`.
+/// Lets `to` forget that it may ask `from`, or that it is to count it.
 template <class T>
 bool forget(tbb::flow::receiver<T>& to, tbb::flow::sender<T>& from) {
     return tbb_detail::remove_predecessor(to, from);
 }
+
+/// What oneTBB's senders ask their receivers. A receiver shows it to senders that are oneTBB's own and to
+/// receivers; so this is one, and hands on pointers to the members.
+template <class T>
+class asked_of_receivers : public tbb::flow::receiver<T> {
+    using receiver = tbb::flow::receiver<T>;
+
+public:
+    /// It wants to be counted as a predecessor before the first message.
+    static bool counts_predecessors(receiver& to) {
+        return (to.*(&asked_of_receivers::is_continue_receiver))();
+    }
+    /// It goes before others.
+    static bool has_priority(const receiver& to) {
+        return (to.*(&asked_of_receivers::priority))() != tbb::flow::no_priority;
+    }
+#if __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+    /// As receiver::try_put, with those who wait for what becomes of the message.
+    static bool try_put(receiver& to, const T& message, const tbb_detail::message_metainfo& waiters) {
+        using with_waiters = graph_task* (receiver::*)(const T&, const tbb_detail::message_metainfo&);
+        constexpr auto try_put_task = static_cast<with_waiters>(&asked_of_receivers::try_put_task);
+        graph_task* const task = (to.*try_put_task)(message, waiters);
+        if (task != nullptr && task != taken_without_task) {
+            tbb_detail::spawn_in_graph_arena((to.*(&asked_of_receivers::graph_reference))(), *task);
+        }
+        return task != nullptr;
+    }
+#endif
+};
 
 } // namespace forkflow::graph

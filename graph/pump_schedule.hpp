@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Runs a node's pump as a task of its graph: one at a time, in the graph's arena and context, and tells if a
+// Runs a node's pump: one at a time, as a task of the graph or in a thread that helps; and tells if a
 // cancelled graph swallowed the task.
 #pragma once
+
+#include <forkflow/graph/wait_hold.hpp>
 
 #include <oneapi/tbb/flow_graph.h>
 
 #include <atomic>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <utility>
 
 namespace forkflow::graph {
@@ -16,34 +21,68 @@ namespace forkflow::graph {
 /// runs at least once, never twice at the same time. Exceptions of `pump` cancel the graph and reach
 /// wait_for_all.
 ///
-/// The task is that of an inner public node; its message owns a witness. If the task is dropped because the
-/// graph was cancelled, the witness dies without having been heard, and `swallowed` is called instead.
+/// The task is that of an inner public node, so it runs in the graph's arena and context; its message owns a
+/// witness. If the task is dropped because the graph was cancelled, the witness dies without having been
+/// heard, and `swallowed` is called instead.
+///
+/// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed
+/// meanwhile, and how many requests there were.
 class pump_schedule {
 public:
-    pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, std::function<void()> pump,
+    /// How the pump runs: until nothing is left to do, or until a thread that helps may go.
+    enum class runner { task, helper };
+    /// `pump` returns true if it left nothing to do.
+    using pump_function = std::function<bool(runner)>;
+
+    pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, pump_function pump,
                   std::function<void()> swallowed)
         : graph_(owner)
         , pump_(std::move(pump))
         , swallowed_(std::move(swallowed))
-        // Unlimited, as a serial node would never work again after a cancelled task; the requests see to one
-        // at a time.
+        // Unlimited, as a serial node would never work again after a cancelled task; the word sees to one at
+        // a time.
         , runner_(
               owner, tbb::flow::unlimited,
               [this](const token& run) {
                   run->heard = true;
-                  run_requested();
+                  if (run->error) {
+                      std::rethrow_exception(run->error);
+                  }
+                  run_task();
                   return tbb::flow::continue_msg();
               },
               priority) {}
 
     void request() {
-        if (requests_.fetch_add(1, std::memory_order_seq_cst) == 0) {
-            runner_.try_put(std::make_shared<witness>(*this));
+        // Who runs sees the request; a task that is due will.
+        const word seen = change(
+            [](word now) { return now + one_request + ((now & (task_due | running)) == 0 ? task_due : 0); });
+        if ((seen & (task_due | running)) == 0) {
+            spawn();
         }
     }
 
+    /// A request that this thread serves itself, unless somebody is at it: then that one does. The graph must
+    /// be held. Exceptions of the pump go to the graph, as if it had run there.
+    void request_and_help(runner as) {
+        const word seen = change([](word now) { return (now + one_request) | running; });
+        if ((seen & running) != 0) {
+            return;
+        }
+        try {
+            run(as);
+        } catch (...) {
+            runner_.try_put(std::make_shared<witness>(*this, std::current_exception()));
+        }
+    }
+
+    /// True in a thread that runs the pump, or what the pump calls.
+    [[nodiscard]] bool running_here() const noexcept {
+        return runner_thread_.load() == std::this_thread::get_id();
+    }
+
     /// True if a task has been spawned and is not over.
-    [[nodiscard]] bool due() const noexcept { return requests_.load(std::memory_order_seq_cst) > 0; }
+    [[nodiscard]] bool due() const noexcept { return (state_.load() & (task_due | running)) != 0; }
 
     /// Waits until the graph, and with it the task, is through. An exception of the graph ends here: for
     /// destructors.
@@ -54,49 +93,135 @@ public:
         }
     }
 
+    /// For tracing tools: the name of what runs in the graph.
+    void name_task(const char* name) const { set_name(runner_, name); }
+
 private:
+    using word = std::uint64_t;
+    static constexpr word task_due = 1;      ///< a task has been spawned and has not begun
+    static constexpr word running = 2;       ///< somebody runs the pump, and sees requests
+    static constexpr word was_swallowed = 4; ///< for who runs: to be dealt with at the end
+    static constexpr word one_request = 8;   ///< all higher bits count requests
+    static constexpr word flags = one_request - 1;
+
     struct witness {
-        explicit witness(pump_schedule& of)
-            : schedule(of) {}
+        explicit witness(pump_schedule& of, std::exception_ptr thrown = nullptr)
+            : schedule(of)
+            , error(std::move(thrown)) {}
         witness(const witness&) = delete;
         witness& operator=(const witness&) = delete;
         ~witness() {
-            if (!heard) {
-                const unsigned seen = schedule.requests_.load(std::memory_order_seq_cst);
-                schedule.swallowed_();
-                schedule.start_anew_after(seen);
+            if (!heard && !error) {
+                schedule.task_swallowed();
             }
         }
         pump_schedule& schedule;
+        std::exception_ptr error; ///< thrown in a helper, to be thrown in the graph
         bool heard = false;
     };
     using token = std::shared_ptr<witness>;
 
-    void run_requested() {
-        unsigned seen = requests_.load(std::memory_order_seq_cst);
-        do {
-            try {
-                pump_();
-            } catch (...) {
-                start_anew_after(seen);
-                throw;
-            }
-            // Requests that came during the pump find it busy: it runs again.
-        } while (!requests_.compare_exchange_strong(seen, 0, std::memory_order_seq_cst));
+    /// Returns what was before.
+    template <class Change>
+    word change(Change next) {
+        word seen = state_.load();
+        while (!state_.compare_exchange_weak(seen, next(seen))) {
+        }
+        return seen;
     }
 
-    /// Nothing runs and nothing is requested, but what was requested since `seen`.
-    void start_anew_after(unsigned seen) {
-        if (requests_.exchange(0, std::memory_order_seq_cst) != seen) {
+    static bool same_requests(word a, word b) noexcept { return (a & ~flags) == (b & ~flags); }
+
+    void spawn() { runner_.try_put(std::make_shared<witness>(*this)); }
+
+    /// The task begins. A helper may have been faster: then there is nothing to do, or the helper does it.
+    void run_task() {
+        const word seen =
+            change([](word now) { return (now & ~task_due) | ((now & ~flags) != 0 ? running : 0); });
+        if ((seen & ~flags) != 0 && (seen & running) == 0) {
+            run(runner::task);
+        }
+    }
+
+    void task_swallowed() {
+        const word seen = change(
+            [](word now) { return (now & ~task_due) | ((now & running) != 0 ? was_swallowed : running); });
+        if ((seen & running) == 0) {
+            swallowed_();
+            leave_after(seen);
+        }
+    }
+
+    /// Runs the pump until there was no request since. To be called by who set `running`.
+    void run(runner by) {
+        runner_thread_.store(std::this_thread::get_id());
+        word seen = state_.load();
+        try {
+            while (pump_(by)) {
+                if (left(seen)) {
+                    return;
+                }
+            }
+        } catch (...) {
+            leave_after(seen);
+            throw;
+        }
+        leave_after(seen);
+        request(); // a task does the rest
+    }
+
+    /// Leaves if there was no request after `seen`; else updates it.
+    bool left(word& seen) {
+        word now = state_.load();
+        while (same_requests(now, seen)) {
+            if ((now & was_swallowed) != 0) {
+                state_.fetch_and(~was_swallowed);
+                swallowed_();
+                now = state_.load();
+                continue;
+            }
+            runner_thread_.store({});
+            if (state_.compare_exchange_weak(now, now & task_due)) {
+                return true;
+            }
+        }
+        runner_thread_.store(std::this_thread::get_id());
+        seen = now;
+        return false;
+    }
+
+    /// Leaves. What was requested after `seen` is another run's.
+    void leave_after(word seen) {
+        runner_thread_.store({});
+        const word last = change([](word now) { return now & task_due; });
+        if (!same_requests(last, seen)) {
             request();
         }
     }
 
     tbb::flow::graph& graph_;
-    std::function<void()> pump_;
+    pump_function pump_;
     std::function<void()> swallowed_;
-    std::atomic<unsigned> requests_{0};
+    std::atomic<word> state_{0};
+    std::atomic<std::thread::id> runner_thread_{};
     tbb::flow::function_node<token, tbb::flow::continue_msg> runner_;
+};
+
+/// A sender whose node can find a thread that sleeps in its put, or in that of a node before it, and have it
+/// run the pump of a node that keeps them waiting.
+class has_sleepers {
+public:
+    virtual ~has_sleepers() = default;
+    /// False: there is none. `far`: how many nodes further it may look, as graphs may have cycles.
+    virtual bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) = 0;
+};
+
+/// A receiver whose node's pump, and those of the nodes behind it that keep it waiting, may be run by a
+/// thread that waits for room before them.
+class can_be_helped {
+public:
+    virtual ~can_be_helped() = default;
+    virtual void help(int far) = 0;
 };
 
 } // namespace forkflow::graph

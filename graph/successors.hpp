@@ -2,13 +2,18 @@
 // The edges to a node's successors: each gets every outcome, in order, also one that refuses for a while.
 #pragma once
 
+#include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/protocol.hpp>
+#include <forkflow/graph/pump_schedule.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,7 +22,7 @@ namespace forkflow::graph {
 /// A loss-free broadcast. One outcome at a time is offered to all successors; while one of them has not taken
 /// it, the next waits. A successor that refuses is given its own small sender to ask (try_get does not say
 /// who asks), and asks when it can. A successor that refuses and never asks misses the outcome, as with any
-/// node of oneTBB.
+/// node of oneTBB; so does one that refuses what cannot be copied, as it could not be kept for it.
 ///
 /// `offer` and `offer_again` are for one thread at a time; all else is thread-safe. No successor is called
 /// with the lock held.
@@ -26,35 +31,47 @@ class successors {
 public:
     using receiver = tbb::flow::receiver<Output>;
 
-    /// `delivered` is called once all have taken the outcome, unless offer itself says so; `wanted` when a
-    /// successor that had been asked to pull wants to be pushed to again. Both from any thread.
-    successors(std::function<void()> delivered, std::function<void()> wanted)
-        : delivered_(std::move(delivered))
-        , wanted_(std::move(wanted)) {}
+    using find_sleeper = std::function<bool(pump_schedule&, wait_hold&, int)>;
 
+    /// `delivered` is called once all have taken the outcome, unless offer itself says so; `wanted` when a
+    /// successor that had been asked to pull wants to be pushed to again; `hand_to_sleeper` as in
+    /// has_sleepers. All from any thread.
+    successors(std::function<void()> delivered, std::function<void()> wanted, find_sleeper hand_to_sleeper)
+        : delivered_(std::move(delivered))
+        , wanted_(std::move(wanted))
+        , hand_to_sleeper_(std::move(hand_to_sleeper)) {}
+
+    /// As oneTBB's nodes do: successors with a priority first, and those that count predecessors are told.
     void add(receiver& to) {
-        const std::scoped_lock lock(mutex_);
-        edges_.push_back(std::make_shared<edge>(*this, to));
+        const auto added = std::make_shared<edge>(*this, to);
+        {
+            const std::scoped_lock lock(mutex_);
+            edges_.insert(asked_of_receivers<Output>::has_priority(to) ? edges_.begin() : edges_.end(),
+                          added);
+        }
+        if (asked_of_receivers<Output>::counts_predecessors(to)) {
+            let_pull(to, *added);
+        }
     }
 
     void remove(receiver& to) {
         std::shared_ptr<edge> removed;
         bool last = false;
-        bool pulling = false;
+        bool known = false; // to the successor
         {
             const std::scoped_lock lock(mutex_);
             for (auto at = edges_.begin(); at != edges_.end(); ++at) {
                 if (&(*at)->to == &to) {
                     removed = *at;
                     edges_.erase(at);
-                    retired_.push_back(removed); // its receiver may be asking it at this moment
+                    retire(removed);
                     last = settle(*removed);
-                    pulling = removed->pulling;
+                    known = removed->pulling || asked_of_receivers<Output>::counts_predecessors(to);
                     break;
                 }
             }
         }
-        if (pulling) {
+        if (known) {
             forget(to, *removed);
         }
         if (last) {
@@ -68,34 +85,53 @@ public:
         return owed_ > 0;
     }
 
+    /// Runs the pumps of the nodes that have not taken the outcome.
+    void help_behind(int far) {
+        std::vector<std::shared_ptr<edge>> waited_for;
+        {
+            const std::scoped_lock lock(mutex_);
+            std::copy_if(edges_.begin(), edges_.end(), std::back_inserter(waited_for),
+                         [](const auto& to) { return to->owed; });
+        }
+        for (const auto& one : waited_for) {
+            if (auto* const node = dynamic_cast<can_be_helped*>(&one->to); node != nullptr && far > 0) {
+                node->help(far - 1);
+            }
+        }
+    }
+
     /// Offers an outcome to all. True if all have taken it (or there is nobody); else `delivered` will be
     /// called.
-    [[nodiscard]] bool offer(const Output& outcome) {
+    [[nodiscard]] bool offer(const Output& outcome, const message_waiters& waiters) {
         {
             const std::scoped_lock lock(mutex_);
             offered_.reset();
             owed_ = edges_.size();
             for (const auto& to : edges_) {
                 to->owed = true;
-                if (to->pulling && !offered_) {
-                    offered_.emplace(outcome);
+                if (to->pulling) {
+                    keep(outcome, waiters);
                 }
             }
             if (owed_ == 0) {
                 return true;
             }
         }
-        return push(outcome);
+        return push_to_all(outcome, waiters);
     }
 
     /// Offers the outcome that waits once more to those that want to be pushed to. True if that settled it.
     [[nodiscard]] bool offer_again() {
-        std::optional<Output> outcome;
+        std::optional<kept> again;
         {
             const std::scoped_lock lock(mutex_);
-            outcome = offered_;
+            if constexpr (std::is_copy_constructible_v<Output>) {
+                if (offered_ && next_owed() != nullptr) {
+                    again.emplace(*offered_);
+                }
+            }
         }
-        return outcome && push(*outcome);
+        return again && push_to_all(again->outcome, again->waiters);
     }
 
     /// Drops the outcome that waits. True if there was one.
@@ -112,14 +148,22 @@ public:
     bool clear() {
         const bool dropped = drop();
         const std::scoped_lock lock(mutex_);
-        retired_.insert(retired_.end(), edges_.begin(), edges_.end());
+        for (const auto& to : edges_) {
+            retire(to);
+        }
         edges_.clear();
         return dropped;
     }
 
 private:
+    /// The outcome that is offered.
+    struct kept {
+        Output outcome;
+        [[no_unique_address]] message_waiters waiters;
+    };
+
     /// One edge: what the successor asks once it has refused.
-    struct edge final : tbb::flow::sender<Output> {
+    struct edge final : tbb::flow::sender<Output>, has_sleepers {
         edge(successors& from, receiver& successor)
             : owner(from)
             , to(successor) {}
@@ -128,6 +172,14 @@ private:
         bool try_reserve(Output& outcome) override { return owner.reserve(*this, outcome); }
         bool try_release() override { return owner.end_reservation(*this, false); }
         bool try_consume() override { return owner.end_reservation(*this, true); }
+#if __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+        bool try_get(Output& outcome, message_metainfo& waiters) override {
+            return owner.give(*this, outcome, &waiters);
+        }
+        bool try_reserve(Output& outcome, message_metainfo& waiters) override {
+            return owner.reserve(*this, outcome, &waiters);
+        }
+#endif
 
         bool register_successor(receiver& /*successor*/) override {
             owner.turn_back(*this);
@@ -138,15 +190,27 @@ private:
             return true;
         }
 
+        bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) override {
+            return owner.hand_to_sleeper_(needed, hold, far);
+        }
+
         successors& owner;
         receiver& to;
         bool owed = false;     ///< has not taken the outcome that is offered
         bool pulling = false;  ///< it asks; else it is pushed to
         bool reserved = false; ///< it has seen the outcome, and will take it or not
+        bool asked = false;    ///< it has pulled at some time
     };
 
-    [[nodiscard]] std::shared_ptr<edge> next_to_push() {
-        const std::scoped_lock lock(mutex_);
+    /// A receiver that pulls may be asking the edge at this moment. With the lock held.
+    void retire(const std::shared_ptr<edge>& removed) {
+        if (removed->asked) {
+            retired_.push_back(removed);
+        }
+    }
+
+    /// With the lock held.
+    [[nodiscard]] std::shared_ptr<edge> next_owed() const {
         for (const auto& to : edges_) {
             if (to->owed && !to->pulling) {
                 return to;
@@ -154,13 +218,16 @@ private:
         }
         return nullptr;
     }
+    [[nodiscard]] std::shared_ptr<edge> next_to_push() const {
+        const std::scoped_lock lock(mutex_);
+        return next_owed();
+    }
 
-    bool push(const Output& outcome) {
+    bool push_to_all(const Output& outcome, const message_waiters& waiters) {
         while (const std::shared_ptr<edge> next = next_to_push()) {
             bool missed = false;
-            if (!next->to.try_put(outcome)) {
-                start_pulling(*next, outcome); // before the successor hears of it: it may ask at once
-                missed = !let_pull(next->to, *next);
+            if (!push(next->to, outcome, waiters)) {
+                missed = !start_pulling(*next, outcome, waiters);
                 if (!missed) {
                     continue;
                 }
@@ -174,11 +241,27 @@ private:
         return false;
     }
 
-    void start_pulling(edge& to, const Output& outcome) {
-        const std::scoped_lock lock(mutex_);
-        to.pulling = true;
-        if (to.owed && !offered_) { // not owed: it was removed meanwhile
-            offered_.emplace(outcome);
+    /// False: the successor never asks.
+    bool start_pulling(edge& to, const Output& outcome, const message_waiters& waiters) {
+        if constexpr (std::is_copy_constructible_v<Output>) {
+            { // before the successor hears of it: it may ask at once
+                const std::scoped_lock lock(mutex_);
+                to.pulling = to.asked = true;
+                if (to.owed) { // else it was removed meanwhile
+                    keep(outcome, waiters);
+                }
+            }
+            return let_pull(to.to, to);
+        }
+        return false;
+    }
+
+    /// For those that pull. With the lock held.
+    void keep(const Output& outcome, const message_waiters& waiters) {
+        if constexpr (std::is_copy_constructible_v<Output>) {
+            if (!offered_) {
+                offered_.emplace(kept{outcome, waiters});
+            }
         }
     }
 
@@ -195,14 +278,32 @@ private:
         return true;
     }
 
-    bool give(edge& by, Output& outcome) {
-        bool last = false;
-        {
-            const std::scoped_lock lock(mutex_);
+    /// With the lock held. False: there is nothing for this edge; then nothing is touched.
+    bool show([[maybe_unused]] edge& by, [[maybe_unused]] Output& outcome) {
+        if constexpr (std::is_copy_constructible_v<Output>) {
             if (!by.owed || by.reserved) {
                 return false;
             }
-            outcome = *offered_;
+            if constexpr (std::is_copy_assignable_v<Output>) {
+                outcome = offered_->outcome;
+            } else { // receivers may ask for such types too
+                std::destroy_at(&outcome);
+                std::construct_at(&outcome, offered_->outcome);
+            }
+            return true;
+        }
+        return false;
+    }
+
+    template <class... Waiters>
+    bool give(edge& by, Output& outcome, Waiters*... waiters) {
+        bool last = false;
+        {
+            const std::scoped_lock lock(mutex_);
+            if (!show(by, outcome)) {
+                return false;
+            }
+            ((*waiters = offered_->waiters.handed_over()), ...);
             last = settle(by);
         }
         if (last) {
@@ -211,12 +312,13 @@ private:
         return true;
     }
 
-    bool reserve(edge& by, Output& outcome) {
+    template <class... Waiters>
+    bool reserve(edge& by, Output& outcome, Waiters*... waiters) {
         const std::scoped_lock lock(mutex_);
-        if (!by.owed || by.reserved) {
+        if (!show(by, outcome)) {
             return false;
         }
-        outcome = *offered_;
+        ((*waiters = offered_->waiters.all()), ...); // kept waiting until the reservation is over
         by.reserved = true;
         return true;
     }
@@ -244,10 +346,11 @@ private:
 
     std::function<void()> delivered_;
     std::function<void()> wanted_;
+    find_sleeper hand_to_sleeper_;
     mutable std::mutex mutex_;
     std::list<std::shared_ptr<edge>> edges_;
     std::vector<std::shared_ptr<edge>> retired_; ///< removed edges that a successor may still know
-    std::optional<Output> offered_;              ///< set while an edge that pulls is owed it
+    std::optional<kept> offered_;                ///< set while an edge that pulls is owed it
     std::size_t owed_ = 0;                       ///< how many edges have not taken it
 };
 

@@ -100,4 +100,24 @@ private:
     std::atomic<bool> suspended_{false}; ///< changes under turning_
 };
 
+/// One message's share of the hold: given back unless kept.
+class held_message {
+public:
+    explicit held_message(wait_hold& hold)
+        : hold_(&hold) {
+        hold.add();
+    }
+    ~held_message() {
+        if (hold_ != nullptr) {
+            hold_->remove();
+        }
+    }
+    held_message(const held_message&) = delete;
+    held_message& operator=(const held_message&) = delete;
+    void keep() noexcept { hold_ = nullptr; }
+
+private:
+    wait_hold* hold_;
+};
+
 } // namespace forkflow::graph

@@ -13,6 +13,7 @@
 #include <forkflow/detail/body_traits.hpp>
 #include <forkflow/detail/deadline.hpp>
 #include <forkflow/detail/message_stream.hpp>
+#include <forkflow/detail/process_body.hpp>
 #include <forkflow/failure.hpp>
 #include <forkflow/graph/ordered_node.hpp>
 #include <forkflow/pool_options.hpp>
@@ -62,9 +63,11 @@ private:
     return options;
 }
 
+// Bodies run in workers in any case, so that `lightweight` makes no difference.
 template <class Policy>
 inline constexpr bool queueing_policy =
-    std::is_same_v<Policy, tbb::flow::queueing> || std::is_same_v<Policy, tbb::flow::queueing_lightweight>;
+    std::is_same_v<Policy, tbb::flow::queueing> || std::is_same_v<Policy, tbb::flow::queueing_lightweight> ||
+    std::is_same_v<Policy, tbb::flow::lightweight>;
 template <class Policy>
 inline constexpr bool rejecting_policy =
     std::is_same_v<Policy, tbb::flow::rejecting> || std::is_same_v<Policy, tbb::flow::rejecting_lightweight>;
@@ -85,12 +88,18 @@ inline constexpr bool rejecting_policy =
 ///
 /// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
 /// wait for their turn. Beyond that, Policy decides: `queueing` (the default) keeps messages in the node,
-/// without a bound; `rejecting` refuses them, so that predecessors wait (a input_node stops producing). A
-/// successor that refuses an outcome gets it later, and holds up the node: nothing is lost.
+/// without a bound; `rejecting` refuses them, so that predecessors wait (an input_node stops producing), and
+/// asks them once there is room. A successor that refuses an outcome gets it later, and holds up the node:
+/// nothing is lost. The policies' lightweight forms mean the same, as the body never runs in this process.
 ///
 /// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
-/// nodes, the graph must be idle when the node is destroyed; messages that are still inside are dropped and
-/// their workers killed.
+/// nodes, the graph must be idle when the node is destroyed or the graph is reset; messages that are still
+/// inside are dropped.
+///
+/// **Cancel and reset.** When the graph is cancelled, what waits is dropped; what is with workers is finished
+/// and then dropped, and wait_for_all waits for it. As with all of oneTBB's nodes, reset the graph before it
+/// is used again. With rf_reset_bodies the workers are replaced by new ones, with the initial body, and the
+/// statistics begin anew; with rf_clear_edges the edges are removed.
 ///
 /// **Forking.** The constructor forks once. What other threads of the program have locked at that moment
 /// stays locked in the workers (but glibc's malloc and stdio), so build nodes early; oneTBB starts its own
@@ -98,7 +107,7 @@ inline constexpr bool rejecting_policy =
 ///
 /// **Cost.** One copy of the encoded message each way. Two background threads and one process beside the
 /// workers; all of them sleep while the node is idle.
-template <class Input, class Output, class Policy = tbb::flow::queueing>
+template <class Input, class Output = tbb::flow::continue_msg, class Policy = tbb::flow::queueing>
 class ordered_process_node : public graph::ordered_node<Input, Output, detail::queueing_policy<Policy>,
                                                         detail::message_stream<Input, Output>> {
     static_assert(
@@ -112,40 +121,80 @@ public:
     /// A node with `workers` worker processes (tbb::flow::unlimited: one per CPU that this process may use),
     /// and the default for all else. Throws std::invalid_argument and std::system_error.
     template <class Body>
-    requires(!std::is_convertible_v<Body, pool_options>)
-        ordered_process_node(tbb::flow::graph& g, std::size_t workers, Body body,
-                             tbb::flow::node_priority_t priority = tbb::flow::no_priority)
+    requires detail::process_body<Body, Input, Output>
+    ordered_process_node(tbb::flow::graph& g, std::size_t workers, Body body, Policy /*policy*/ = Policy(),
+                         tbb::flow::node_priority_t priority = tbb::flow::no_priority)
+        : ordered_process_node(g, detail::with_workers(workers), std::move(body), priority) {}
+    template <class Body>
+    requires detail::process_body<Body, Input, Output>
+    ordered_process_node(tbb::flow::graph& g, std::size_t workers, Body body,
+                         tbb::flow::node_priority_t priority)
         : ordered_process_node(g, detail::with_workers(workers), std::move(body), priority) {}
 
     /// A node whose pool is made as `options` say.
     template <class Body>
-    ordered_process_node(tbb::flow::graph& g, pool_options options, Body body,
+    requires detail::process_body<Body, Input, Output>
+    ordered_process_node(tbb::flow::graph& g, pool_options options, Body body, Policy /*policy*/ = Policy(),
                          tbb::flow::node_priority_t priority = tbb::flow::no_priority)
+        : ordered_process_node(g, std::move(options), std::move(body), priority) {}
+    template <class Body>
+    requires detail::process_body<Body, Input, Output>
+    ordered_process_node(tbb::flow::graph& g, pool_options options, Body body,
+                         tbb::flow::node_priority_t priority)
         : ordered_process_node(
               g, std::move(options),
               std::make_shared<const detail::initial_body_of<Input, Output, Body>>(std::move(body)), priority,
               shared_tag{}) {}
 
+#if __TBB_PREVIEW_FLOW_GRAPH_NODE_SET
+    /// A node in the graph of `neighbours`, with edges from or to them: tbb::flow::follows, precedes. What
+    /// comes after the body is as above.
+    template <class Order, class... Nodes, class Body, class... More>
+    requires std::is_constructible_v<ordered_process_node, tbb::flow::graph&, std::size_t, Body, More...>
+    ordered_process_node(const graph::tbb_detail::node_set<Order, Nodes...>& neighbours, std::size_t workers,
+                         Body body, More... more)
+        : ordered_process_node(neighbours, detail::with_workers(workers), std::move(body), more...) {}
+    template <class Order, class... Nodes, class Body, class... More>
+    requires std::is_constructible_v<ordered_process_node, tbb::flow::graph&, pool_options, Body, More...>
+    ordered_process_node(const graph::tbb_detail::node_set<Order, Nodes...>& neighbours, pool_options options,
+                         Body body, More... more)
+        : ordered_process_node(neighbours.graph_reference(), std::move(options), std::move(body), more...) {
+        make_edges_in_order(neighbours, *this);
+    }
+#endif
+
     /// A node like `other`, in the same graph, with a copy of its initial body and a pool of its own; without
     /// its edges and messages.
     ordered_process_node(const ordered_process_node& other)
-        : ordered_process_node(other.owner(), other.options_, other.body_, other.priority_, shared_tag{}) {}
+        : ordered_process_node(other.owner(), other.options_, other.body_, other.own_priority(),
+                               shared_tag{}) {}
 
-    /// Like try_put, but waits for room, whatever the policy, at most `timeout`. For threads outside of the
-    /// graph: a task that waits here keeps a thread of the graph from making room. Thread-safe. False: there
+    /// Like try_put, but waits for room, whatever the policy, at most `timeout`. Thread-safe. False: there
     /// was no room in time, and the message was not taken.
+    ///
+    /// Who waits helps: the calling thread may emit outcomes to successors, and a thread of oneTBB may run
+    /// other tasks while a successor keeps the node waiting; so hold no lock that they need. A successor that
+    /// the node is just emitting to cannot wait for room: its message is queued, or refused at once if the
+    /// node rejects.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));
     }
 
     /// One consistent snapshot. Thread-safe. Cost: one look at each message in flight.
-    [[nodiscard]] forkflow::statistics statistics() const { return this->snapshot(); }
+    [[nodiscard]] forkflow::statistics statistics() const {
+        return this->snapshot();
+    }
 
     /// A copy of the initial body, for tbb::flow::copy_body. Workers change copies of their own.
     template <class Body>
     [[nodiscard]] Body copy_function_object() const {
         return dynamic_cast<const detail::initial_body_of<Input, Output, Body>&>(*body_).body();
+    }
+
+    /// Gives the node a name in tracing tools, as tbb::flow::set_name does for oneTBB's nodes.
+    friend void set_name(const ordered_process_node& node, const char* name) {
+        node.name_for_tracing(name);
     }
 
 private:
@@ -154,25 +203,30 @@ private:
     ordered_process_node(tbb::flow::graph& g, pool_options options, std::shared_ptr<const initial_body> body,
                          tbb::flow::node_priority_t priority, shared_tag /*unused*/)
         : base(g, priority,
-               [&](std::function<void()> on_progress) {
+               [options, body](std::function<void()> on_progress) {
                    return body->make_stream(options, std::move(on_progress));
                })
         , options_(std::move(options))
-        , priority_(priority)
         , body_(std::move(body)) {}
 
     pool_options options_;
-    tbb::flow::node_priority_t priority_;
     std::shared_ptr<const initial_body> body_;
 };
 
-template <detail::has_signature Body>
-ordered_process_node(tbb::flow::graph&, std::size_t, Body,
-                     tbb::flow::node_priority_t = tbb::flow::no_priority)
+// The first argument is a graph or, in oneTBB's preview of it, a set of nodes.
+template <class GraphOrSet, detail::has_signature Body>
+ordered_process_node(GraphOrSet&&, std::size_t, Body, tbb::flow::node_priority_t = tbb::flow::no_priority)
     -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>>;
-template <detail::has_signature Body>
-ordered_process_node(tbb::flow::graph&, pool_options, Body,
+template <class GraphOrSet, detail::has_signature Body, class Policy>
+ordered_process_node(GraphOrSet&&, std::size_t, Body, Policy,
                      tbb::flow::node_priority_t = tbb::flow::no_priority)
+    -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>, Policy>;
+template <class GraphOrSet, detail::has_signature Body>
+ordered_process_node(GraphOrSet&&, pool_options, Body, tbb::flow::node_priority_t = tbb::flow::no_priority)
     -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>>;
+template <class GraphOrSet, detail::has_signature Body, class Policy>
+ordered_process_node(GraphOrSet&&, pool_options, Body, Policy,
+                     tbb::flow::node_priority_t = tbb::flow::no_priority)
+    -> ordered_process_node<detail::input_of<Body>, detail::output_of<Body>, Policy>;
 
 } // namespace forkflow

@@ -58,11 +58,35 @@ struct member_signature<R (C::*)(P...) const& noexcept> : member_signature<R (C:
 /// What a call of Body takes and gives; empty if it is generic or overloaded.
 template <class Body>
 struct call_signature {};
+// Of an overloaded operator these see the one that takes one argument, if there is only one.
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P));
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) const);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) noexcept);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) const noexcept);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) &);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) const&);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) & noexcept);
+template <class C, class R, class P>
+signature<R, P> unary_operator(R (C::*)(P) const& noexcept);
+
 template <class Body>
 requires requires {
-    &Body::operator();
+    unary_operator(&Body::operator());
 }
-struct call_signature<Body> : member_signature<decltype(&Body::operator())>::call {};
+struct call_signature<Body> : decltype(unary_operator(&Body::operator())) {};
+template <class Body>
+requires(
+    !requires { unary_operator(&Body::operator()); } &&
+    requires { &Body::operator(); }) struct call_signature<Body>
+    : member_signature<decltype(&Body::operator())>::call {
+};
 template <class R, class... P>
 struct call_signature<R (*)(P...)> : signature<R, P...> {};
 template <class R, class... P>

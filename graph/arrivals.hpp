@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+// The arriving side of a node: numbers messages in the order in which they come, and keeps what has no room
+// yet: a queue, predecessors to be asked, callers of put that wait.
+#pragma once
+
+#include <forkflow/graph/arena_wait.hpp>
+#include <forkflow/graph/message_waiters.hpp>
+#include <forkflow/graph/predecessors.hpp>
+#include <forkflow/graph/pump_schedule.hpp>
+#include <forkflow/graph/wait_hold.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace forkflow::graph {
+
+/// What arrives is numbered under one lock, which may be followed by the stream's; no other node is called
+/// while it is held. Thread-safe, but for `admit`, which is the pump's.
+///
+/// **Waiting for room.** Who waits in put runs the pump itself if nobody else does, for the pump is what
+/// makes room, and all threads of the graph may be waiting here. Only then it sleeps: until there is room, or
+/// until a pump is needed, its node's or that of a node behind it which keeps it waiting. If what holds up
+/// the node is a successor, not a worker, then a thread of an arena does not sleep: it takes up other tasks,
+/// the successor's among them.
+template <class Input, bool Queueing, class Stream>
+class arrivals {
+public:
+    using clock = std::chrono::steady_clock;
+    /// Over so many nodes threads that wait look for work.
+    static constexpr int farthest = 16;
+
+    arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
+             std::optional<Stream>& stream)
+        : hold_(hold)
+        , predecessors_(predecessors)
+        , schedule_(schedule)
+        , stream_(stream) {}
+
+    /// What snapshots and whoever replaces the stream hold.
+    [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_; }
+    /// How many messages wait in the queue. With the mutex held.
+    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size() - (filling_ ? 1 : 0); }
+
+    /// As receiver::try_put. False only if the node rejects.
+    bool try_put(const Input& message, message_waiters waiters) {
+        held_message one(hold_);
+        std::unique_lock lock(mutex_);
+        if (enter(message, waiters, one, lock)) {
+            return true;
+        }
+        if constexpr (Queueing) {
+            const bool first = queue_.empty();
+            queue_.push_back({message, std::move(waiters)});
+            lock.unlock();
+            one.keep();
+            if (first) {
+                // The pump registers for room, and keeps doing so while the queue has something.
+                request_pump();
+            }
+            return true;
+        }
+        return false;
+    }
+
+    /// Waits for room until `deadline`, whatever the policy; false: there was none. `held_up()`: the node
+    /// waits for a successor; `help_behind()` runs such successors' pumps. A successor that the pump is
+    /// calling is told at once: it would wait for itself.
+    template <class HeldUp, class HelpBehind>
+    bool put_until(const Input& message, clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
+        while (!try_enter(message)) {
+            if (schedule_.running_here()) {
+                return Queueing && try_put(message, {});
+            }
+            if (clock::now() >= deadline) {
+                return false;
+            }
+            if (!wait_for_room(deadline, held_up, help_behind)) {
+                return try_put(message, {});
+            }
+        }
+        return true;
+    }
+
+    /// Lets in what waits outside: the queue, then predecessors, then callers of put. True if a message came
+    /// in.
+    bool admit() {
+        bool moved = false;
+        while (admit_from_queue() || admit_from_predecessor()) {
+            moved = true;
+        }
+        signal_room();
+        return moved;
+    }
+
+    [[nodiscard]] bool wants_room() const {
+        const std::scoped_lock lock(mutex_);
+        return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
+    }
+
+    /// Lets callers of put try again, the one that runs the pump among them. False: there is no room.
+    bool let_helper_go() {
+        const std::scoped_lock lock(mutex_);
+        if (!queue_.empty() || pulling_ || !stream_->has_room(1)) {
+            return false;
+        }
+        tell_waiters();
+        return true;
+    }
+
+    /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
+    bool signal_room() {
+        const std::scoped_lock lock(mutex_);
+        if (waiters_ == 0 || !queue_.empty() || pulling_) {
+            return false;
+        }
+        if (!stream_->has_room(1)) {
+            return true;
+        }
+        tell_waiters();
+        return false;
+    }
+
+    /// Asks for the pump: of a thread that sleeps in put if there is one, as it may be the only one there is;
+    /// else of the graph.
+    void request_pump() {
+        if (!hand_to_sleeper(schedule_, hold_, farthest)) {
+            schedule_.request();
+            wake_arena_waits();
+        }
+    }
+
+    /// As in has_sleepers: has a thread that sleeps here, or in a node before, run a pump.
+    bool hand_to_sleeper(pump_schedule& needed, wait_hold& hold, int far) {
+        if (sleepers_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            if (sleepers_.load() > 0) {
+                wanted_.push_back({&needed, &hold});
+                hold.add(); // until it has run
+                changed_.notify_one();
+                return true;
+            }
+        }
+        return predecessors_.hand_to_sleeper(needed, hold, far);
+    }
+
+    /// A successor holds up the node from now on: who sleeps here may be the one whose tasks it needs.
+    void tell_held_up() {
+        if (sleepers_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            ++held_up_signals_;
+            changed_.notify_all();
+        }
+    }
+
+    /// Drops the queue. With the mutex held. Returns how many messages it had.
+    std::size_t drop() {
+        const std::size_t dropped = queue_.size();
+        queue_.clear();
+        on_the_way_.clear();
+        return dropped;
+    }
+
+    /// Those who wait for messages that have their numbers.
+    [[nodiscard]] waiters_on_the_way& on_the_way() noexcept { return on_the_way_; }
+
+private:
+    struct queued_message {
+        Input message;
+        [[no_unique_address]] message_waiters waiters;
+    };
+
+    /// Numbers the message and hands it over, if it may come in now: nothing waits in front of it, and there
+    /// is room, also for the message that the pump may be fetching. Unlocks.
+    bool enter(const Input& message, message_waiters& waiters, held_message& one,
+               std::unique_lock<std::mutex>& lock) {
+        if (!queue_.empty() || (pulling_ && !stream_->has_room(2))) {
+            return false;
+        }
+        const auto number = stream_->try_reserve(message);
+        if (!number) {
+            return false;
+        }
+        on_the_way_.arrived(std::move(waiters));
+        lock.unlock();
+        one.keep();
+        stream_->fill(*number, message);
+        return true;
+    }
+
+    /// As a rejecting node does, whatever the policy.
+    bool try_enter(const Input& message) {
+        held_message one(hold_);
+        std::unique_lock lock(mutex_);
+        message_waiters none;
+        return enter(message, none, one, lock);
+    }
+
+    /// False: waiting here could go wrong, but the node may queue the message.
+    template <class HeldUp, class HelpBehind>
+    bool wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
+        std::unique_lock lock(mutex_);
+        ++waiters_;
+        ++sleepers_; // from here on pumps may be handed to this thread
+        const std::uint64_t seen = room_signals_;
+        bool sound = true;
+        bool helped_behind = false;
+        help(lock, {&schedule_, nullptr});
+        while (room_signals_ == seen && clock::now() < deadline) {
+            const std::uint64_t seen_held_up = held_up_signals_;
+            if (!wanted_.empty()) {
+                help(lock, take_wanted());
+            } else if (held_up() && arena_wait::possible()) {
+                take_up_tasks(lock, deadline);
+                help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
+            } else if (held_up() && !std::exchange(helped_behind, true)) {
+                lock.unlock();
+                help_behind(); // for what they asked for before this thread could be handed it
+                lock.lock();
+            } else if (Queueing && held_up() && arena_wait::in_arena()) {
+                sound = false;
+                break;
+            } else {
+                changed_.wait_until(lock, deadline, [&] {
+                    return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
+                });
+            }
+        }
+        --sleepers_;
+        hand_on(lock);
+        return sound;
+    }
+
+    /// A pump that this thread is to run; its hold is held.
+    struct wanted_pump {
+        pump_schedule* schedule;
+        wait_hold* hold;
+    };
+
+    wanted_pump take_wanted() {
+        const wanted_pump first = wanted_.front();
+        wanted_.pop_front();
+        return first;
+    }
+
+    /// Runs a pump here, if nobody else does.
+    void help(std::unique_lock<std::mutex>& lock, wanted_pump wanted) {
+        lock.unlock();
+        {
+            const held_message graph(hold_); // an exception in here must find the graph waiting for it
+            // Another node's pump is run to its end: this thread may sleep again.
+            wanted.schedule->request_and_help(wanted.schedule == &schedule_ ? pump_schedule::runner::helper
+                                                                            : pump_schedule::runner::task);
+            if (wanted.hold != nullptr) {
+                wanted.hold->remove();
+            }
+        }
+        lock.lock();
+    }
+
+    /// Who leaves hands on what was asked of it.
+    void hand_on(std::unique_lock<std::mutex>& lock) {
+        if (wanted_.empty()) {
+            return;
+        }
+        if (sleepers_.load() > 0) {
+            changed_.notify_one();
+            return;
+        }
+        const std::deque<wanted_pump> left = std::exchange(wanted_, {});
+        lock.unlock();
+        for (const wanted_pump& one : left) {
+            one.schedule->request();
+            one.hold->remove();
+        }
+    }
+
+    void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
+        arena_wait wait;
+        arena_waits_.push_back(&wait);
+        ++arena_waiters_;
+        --sleepers_; // tasks that it takes up may sleep: they count for themselves
+        lock.unlock();
+        wait.wait_until(deadline);
+        lock.lock();
+        ++sleepers_;
+        --arena_waiters_;
+        std::erase(arena_waits_, &wait);
+    }
+
+    /// That there is room. With the mutex held.
+    void tell_waiters() {
+        waiters_ = 0;
+        ++room_signals_;
+        changed_.notify_all();
+        release_arena_waits();
+    }
+    /// With the mutex held.
+    void release_arena_waits() {
+        for (arena_wait* const wait : arena_waits_) {
+            wait->release();
+        }
+    }
+    /// They look again what there is to do: something else may hold up the node by now.
+    void wake_arena_waits() {
+        if (arena_waiters_.load() > 0) {
+            const std::scoped_lock lock(mutex_);
+            release_arena_waits();
+        }
+    }
+
+    bool admit_from_queue() {
+        std::unique_lock lock(mutex_);
+        if (queue_.empty()) {
+            return false;
+        }
+        queued_message& first = queue_.front(); // stays where it is: only the pump takes from the queue
+        const auto number = stream_->try_reserve(first.message);
+        if (!number) {
+            return false;
+        }
+        on_the_way_.arrived(std::move(first.waiters));
+        filling_ = true;
+        lock.unlock();
+        stream_->fill(*number, first.message);
+        lock.lock();
+        filling_ = false;
+        queue_.pop_front();
+        return true;
+    }
+
+    bool admit_from_predecessor() {
+        if (predecessors_.empty() || !start_pulling()) {
+            return false;
+        }
+        Input message{};
+        message_waiters waiters;
+        held_message one(hold_);
+        bool got = false;
+        try {
+            got = predecessors_.try_get(message, waiters);
+        } catch (...) {
+            stop_pulling();
+            throw;
+        }
+        if (!got) {
+            stop_pulling();
+            return false;
+        }
+        std::unique_lock lock(mutex_);
+        const auto number = stream_->try_reserve(message);
+        on_the_way_.arrived(std::move(waiters));
+        pulling_ = false;
+        lock.unlock();
+        one.keep();
+        // There is room: nobody else may take the last place while pulling_ is set.
+        stream_->fill(number.value(), message);
+        return true;
+    }
+
+    bool start_pulling() {
+        const std::scoped_lock lock(mutex_);
+        pulling_ = queue_.empty() && stream_->has_room(1);
+        return pulling_;
+    }
+    void stop_pulling() {
+        const std::scoped_lock lock(mutex_);
+        pulling_ = false;
+    }
+
+    wait_hold& hold_;
+    predecessors<Input>& predecessors_;
+    pump_schedule& schedule_;
+    std::optional<Stream>& stream_;
+
+    mutable std::mutex mutex_;
+    std::deque<queued_message> queue_; ///< of a queueing node: what came when there was no room
+    bool filling_ = false;             ///< the first of the queue has its number already
+    bool pulling_ = false;             ///< the pump is fetching a message, for which a place must remain
+    [[no_unique_address]] waiters_on_the_way on_the_way_;
+
+    std::size_t waiters_ = 0;              ///< callers of put that wait for a signal
+    std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
+    std::deque<wanted_pump> wanted_;       ///< for sleepers to run
+    std::uint64_t room_signals_ = 0;
+    std::uint64_t held_up_signals_ = 0;
+    std::condition_variable changed_;      ///< room, or a pump is wanted
+    std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
+    std::atomic<std::size_t> arena_waiters_{0};
+};
+
+} // namespace forkflow::graph
