@@ -21,25 +21,27 @@ attribution::attribution(const rings& shared, unsigned attempts, const request_r
     , window_(window)
     , failures_(failures) {}
 
-bool attribution::settle(const host_event& death, const worker_identity& heir, const std::string& reason) {
-    bool charged = false;
+attribution::settlement attribution::settle(const host_event& death, const worker_identity& heir,
+                                            const std::string& reason) {
+    settlement settled;
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
         const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         if (word.number != number || !word.names(death.seat, death.incarnation)) {
             continue;
         }
         if (word.owned()) { // its owner is reaped, so the word is nobody's but ours
-            charge(word, death, heir, reason);
-            charged = true;
+            settled.bequeathed |= charge(word, death, heir, reason);
+            settled.charged = true;
         } else if (word.has_heir()) {
             pass_on(word, heir);
+            settled.bequeathed = true;
         }
     }
     shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
-    return charged;
+    return settled;
 }
 
-void attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
+bool attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
                          const std::string& reason) {
     if (word.attempt < attempts_) {
         retries_.fetch_add(1, std::memory_order_relaxed);
@@ -54,6 +56,7 @@ void attribution::charge(state_word word, const host_event& death, const worker_
         word.state = message_state::failed;
     }
     shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
+    return word.has_heir();
 }
 
 void attribution::pass_on(const state_word& word, const worker_identity& heir) {

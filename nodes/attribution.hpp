@@ -20,19 +20,25 @@ public:
     attribution(const rings& shared, unsigned attempts, const request_ring& requests,
                 const reorder_window& window, failure_shelf& failures);
 
+    /// What a death was settled with.
+    struct settlement {
+        bool charged = false;    ///< a message was charged
+        bool bequeathed = false; ///< a message waits for the heir, and for nobody else
+    };
     /// To be called once for each worker that is reaped, and before its seat is taken anew. A message that it
     /// owned is charged with an attempt: it is readied for `heir`, or fails with what is known of the death.
-    /// What it alone was to take goes to `heir`. `reason`: why it was killed, if we know better than the
-    /// signal tells. True if a message was charged.
-    bool settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
+    /// What it alone was to take goes to `heir`, who must not have begun. `reason`: why it was killed, if we
+    /// know better than the signal tells.
+    settlement settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
     /// Lets everything that workers own fail with `reason`. Once all are reaped.
     void fail_all(const failure& reason);
 
     [[nodiscard]] std::uint64_t retries() const noexcept { return retries_.load(std::memory_order_relaxed); }
 
 private:
-    void charge(state_word word, const host_event& death, const worker_identity& heir,
-                const std::string& reason);
+    /// True if it is readied for the heir.
+    [[nodiscard]] bool charge(state_word word, const host_event& death, const worker_identity& heir,
+                              const std::string& reason);
     void pass_on(const state_word& word, const worker_identity& heir);
     [[nodiscard]] failure cause_of(const host_event& death, bool timed_out, const std::string& reason) const;
 

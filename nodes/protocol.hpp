@@ -43,14 +43,16 @@
 // message that he has published. If the publication is faster, the message counts and nobody is killed.
 //
 // Retries go to a *fresh* worker: a ready word with an attempt above 1 names its heir, the one worker who may
-// claim it: the incarnation that takes the dead one's seat, or the relief that took over from it. The heir
-// looks from the oldest message in flight on, when it begins and whenever `reopened` has moved; the
-// supervisor moves `reopened` after the state, and then rings every worker.
+// claim it: the incarnation that takes the dead one's seat. It looks from the oldest message in flight on, when
+// it begins; so it can hold no result that waits for this message. (A relief that had taken over could.)
+//
+// Who leaves or dies before it has claimed what it was heir to leaves that to the next in its seat.
 //
 // Relief: a worker that is to be recycled asks (relief_wanted, then the parent's bell) and works on. The
 // supervisor starts its relief in a spare seat and notes in the sealed part whom it relieves. The relief,
 // once ready, writes `leave` into that seat and rings it; the old one goes before its next claim, and its
 // seat is the spare one from then on. If either dies on the way, the other stays; nobody waits for anybody.
+// If the old one leaves a message to retry, its heir comes into its seat, as the relief of its relief.
 //
 // Numbers may be committed out of turn. A worker stops at the first that is not; so who commits s rings one
 // sleeper for s, and one for each ready message that follows s without a gap.

@@ -54,7 +54,8 @@ void relief_desk::defer(std::uint32_t seat, clock::time_point when) {
 void relief_desk::begin(std::uint32_t relief, std::uint32_t seat) {
     whom_[relief] = seat;
     relief_order& order = shared_.order_for(relief);
-    order.incarnation.store(seats_.incarnation(seat), std::memory_order_relaxed);
+    const worker_identity whom = seats_.taken(seat) ? seats_.sitter(seat) : seats_.next_sitter(seat);
+    order.incarnation.store(whom.incarnation, std::memory_order_relaxed);
     order.seat.store(seat, std::memory_order_relaxed); // the request for the worker orders both before it
 }
 

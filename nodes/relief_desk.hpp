@@ -29,7 +29,7 @@ public:
     /// The worker in `seat` is to be relieved, but not before `when`.
     void defer(std::uint32_t seat, clock::time_point when);
 
-    /// `relief` is being started to relieve whoever sits in `seat` now.
+    /// `relief` is being started to relieve whoever sits in `seat` now, or is the next to.
     void begin(std::uint32_t relief, std::uint32_t seat);
     /// `seat` is being filled for its own sake.
     void begin_plain(std::uint32_t seat) { shared_.order_for(seat).seat.store(parent_seat); }

@@ -55,8 +55,9 @@ void supervisor::handle(const host_event& event) {
     } else if (event.what == host_event::kind::refused) {
         seats_.vacate(event.seat);
         if (!stopping_.load()) {
-            attribution_.settle(event, heir_of(event.seat)); // it may have been somebody's heir
-            replace(event.seat, true,
+            const bool bequeathed = // it may have been somebody's heir
+                attribution_.settle(event, seats_.next_sitter(event.seat)).bequeathed;
+            replace(event.seat, bequeathed, true,
                     std::string("a worker could not be made: fork: ") + std::strerror(event.error));
         }
     }
@@ -189,14 +190,14 @@ void supervisor::bury(const host_event& death) {
     const worker_identity gone{.seat = death.seat, .incarnation = death.incarnation};
     const worker_stage stage = stage_of(death.seat);
     const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
-    const bool charged = attribution_.settle(
-        death, heir_of(death.seat),
+    const auto [charged, bequeathed] = attribution_.settle(
+        death, seats_.next_sitter(death.seat),
         purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : "");
     const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
     (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
     const bool barren =
         !charged && !purged && (stage == worker_stage::starting || stage == worker_stage::initialising);
-    replace(death.seat, barren,
+    replace(death.seat, bequeathed, barren,
             "workers die before they come to take a message; the last: " + last_text(death));
     end_purge_without(gone);
     if (asked) {
@@ -216,21 +217,22 @@ void supervisor::let_everybody_look() {
     shared_.ring_parent();
 }
 
-worker_identity supervisor::heir_of(std::uint32_t seat) const {
-    const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat);
-    return relief && seats_.taken(*relief) ? seats_.sitter(*relief) : seats_.next_sitter(seat);
-}
-
-void supervisor::replace(std::uint32_t seat, bool barren, const std::string& why) {
+void supervisor::replace(std::uint32_t seat, bool has_heir, bool barren, const std::string& why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
         reliefs_.end(*relief); // it takes over, and this seat is spare
-        return;
+        if (!has_heir) {
+            return;
+        }
+        // But it may hold a later result already, and wait until the message that is left here has gone out.
+        // So the heir is a worker that has taken nothing, and the relief goes in its turn.
+        reliefs_.begin(seat, *relief);
     }
     if (!barren) {
         fill(seat);
         return;
     }
-    if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat)) {
+    const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat);
+    if (tired && !has_heir) {
         reliefs_.end(seat); // the one that it was to relieve works on
         reliefs_.defer(*tired, clock::now() + vacancy_time);
         count_barren(why);

@@ -60,14 +60,14 @@ private:
     void bury(const host_event& death);
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
-    void replace(std::uint32_t seat, bool barren, const std::string& why);
+    /// `has_heir`: a message waits for the next worker in this seat.
+    void replace(std::uint32_t seat, bool has_heir, bool barren, const std::string& why);
     void count_barren(const std::string& why);
     bool any_ready();
     void begin_purge();
     void end_purge_without(const worker_identity& gone);
     [[nodiscard]] bool any_wild() const;
     void bury_all(const failure& reason);
-    [[nodiscard]] worker_identity heir_of(std::uint32_t seat) const;
     [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
     [[nodiscard]] std::string last_text(const host_event& death);
 

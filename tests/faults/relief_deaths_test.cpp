@@ -36,3 +36,10 @@ TEST_CASE("A worker and its relief that die at once cost at most an attempt") {
         deaths_around_reliefs_cost_nothing_but_attempts<world>(workers, casualty::both);
     }
 }
+
+TEST_CASE("A message left to a relief that waits for it is retried") {
+    const bounded_test frame;
+    for (const std::size_t workers : {1U, 3U}) {
+        a_message_left_to_a_blocked_relief_is_retried<world>(workers);
+    }
+}

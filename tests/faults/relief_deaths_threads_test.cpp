@@ -31,3 +31,9 @@ TEST_CASE("Over threads, a worker and its relief that die at once cost at most a
         deaths_around_reliefs_cost_nothing_but_attempts<world>(workers, casualty::both);
     }
 }
+
+TEST_CASE("Over threads, a message left to a relief that waits for it is retried") {
+    for (const std::size_t workers : {1U, 3U}) {
+        a_message_left_to_a_blocked_relief_is_retried<world>(workers);
+    }
+}

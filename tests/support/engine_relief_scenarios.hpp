@@ -232,6 +232,59 @@ void a_death_around_a_relief_costs_nothing_but_an_attempt(const relief_case& sho
     CHECK(after.deaths == (shown.who == casualty::both ? 2 : 1));
 }
 
+/// A relief has taken over and holds a later result than may leave, when the worker that it relieved dies of
+/// the message that all wait for.
+template <class World>
+void a_message_left_to_a_blocked_relief_is_retried(std::size_t workers) {
+    CAPTURE(workers);
+    const engine_watchdog watchdog("a message left to a relief that waits for it");
+    struct shared_state {
+        std::atomic<bool> relief_may_begin{false};
+        std::atomic<bool> runs{false};
+        std::atomic<bool> dies{false};
+    };
+    shared_value<shared_state> state;
+    const auto wait_for = [](const std::atomic<bool>& what) {
+        while (!what.load()) {
+            ::sched_yield();
+        }
+    };
+    const auto hook = [&](const passage& now) {
+        if (now.here == step::started && now.seat > 0) { // the worker in seat 0 is alone at first
+            wait_for(state->relief_may_begin);
+        }
+    };
+    const auto inside = [&](std::uint64_t index) {
+        if (index == 1 && !state->runs.exchange(true)) {
+            wait_for(state->dies);
+            World::die();
+        }
+    };
+    pool_options options = small_pool(workers, 1, 8);
+    options.recycle_after = 1;
+    engine<World> tested(options, hook, inside);
+    std::vector<seen_outcome> outcomes;
+    put_and_collect(tested, 1, outcomes);
+    tested.put_many(1 + workers); // the first of them, in the worker that is to be relieved
+    REQUIRE(eventually([&] { return state->runs.load(); }));
+    state->relief_may_begin.store(true);
+    REQUIRE(eventually([&] { return tested.world().passages(step::awaiting_admission) == workers; }));
+    state->dies.store(true);
+    const bool retried = eventually([&] { return tested.world().passages(step::claimed) > 2 + workers; },
+                                    std::chrono::seconds(5));
+    if (!retried) {
+        tested.world().kill(static_cast<std::uint32_t>(workers)); // so that the test ends
+    }
+    CHECK(retried);
+    auto more = tested.collect(1 + workers);
+    std::move(more.begin(), more.end(), std::back_inserter(outcomes));
+    put_and_collect(tested, 20, outcomes);
+    CHECK(faults(outcomes).empty());
+    CHECK(outcomes[1].attempts == 2);
+    CHECK(extra_attempts(outcomes) == 1);
+    CHECK(tested.statistics().deaths == 1);
+}
+
 /// Every step of a relief with every step of the worker that it relieves.
 template <class World>
 void deaths_around_reliefs_cost_nothing_but_attempts(std::size_t workers, casualty who) {
