@@ -317,10 +317,10 @@ private:
         };
         if (outcome.fault.starts_with("sequence ")) {
             fault(outcome.fault);
-        } else if (!outcome.fault.empty()) {
-            ++all_.wrong;
+        } else if (!outcome.fault.empty() || outcome.state == message_state::marker) {
+            ++all_.wrong; // nobody put a marker: only a wild word says so
             if (!kind_.wild_writes) {
-                fault(outcome.fault);
+                fault(outcome.fault + " (state " + std::to_string(static_cast<int>(outcome.state)) + ")");
             }
         }
         if (outcome.failed && outcome.failure.kind == failure_kind::pool_failed) {
@@ -355,7 +355,7 @@ private:
         all_.failures = last.failures;
         all_.wild = damage_->wild.load();
         if (last.in_flight != 0 || last.emitted != all_.messages ||
-            last.results + last.failures != all_.messages) {
+            last.results + last.failures + last.markers != all_.messages) {
             all_.faults += std::string(kind_.name) + ": the statistics do not add up\n";
         }
         if (!kind_.wild_writes && (all_.charged > last.deaths || last.retries > all_.charged)) {
