@@ -4,7 +4,8 @@
 // `recovery`: from kill -9 of the worker that runs a message to the message's result out of the pool, which
 // a fresh worker has made in the second attempt; beside it, in the same run and process, a fork, its exit and
 // the wait for it. `recycling`: messages per second with workers that are replaced after 200 messages each,
-// beside the same without. Both print the ratio. "The longest gap" is the longest time between two results.
+// beside the same without; with workers that compute, which leave no processor to those who come and go, and
+// with workers that wait. Both print the ratio. "The longest gap" is the longest time between two results.
 #include <forkflow/nodes/pool.hpp>
 
 #include <benchmark/benchmark.h>
@@ -201,8 +202,13 @@ passage pass(direct_pool& pool, std::uint64_t count) {
 
 void recycling(benchmark::State& state) {
     const auto work_us = static_cast<std::uint64_t>(state.range(1));
-    const auto body = [rounds = work_us * rounds_per_us()](nodes::worker_call& call) {
-        compute(rounds);
+    const bool waits = state.range(2) != 0;
+    const auto body = [waits, work_us, rounds = work_us * rounds_per_us()](nodes::worker_call& call) {
+        if (waits) {
+            std::this_thread::sleep_for(std::chrono::microseconds(work_us));
+        } else {
+            compute(rounds);
+        }
         call.result.write_value(call.request.read_value<std::uint64_t>());
     };
     forkflow::pool_options options{.workers = static_cast<std::size_t>(state.range(0)), .window = 256};
@@ -232,11 +238,12 @@ void recycling(benchmark::State& state) {
 
 BENCHMARK(recovery)->ArgName("workers")->Arg(1)->Arg(2)->Arg(8)->Iterations(400)->UseManualTime();
 BENCHMARK(recycling)
-    ->ArgNames({"workers", "work_us"})
-    ->Args({2, 0})
-    ->Args({2, 20})
-    ->Args({2, 200})
-    ->Iterations(20)
+    ->ArgNames({"workers", "work_us", "waits"})
+    ->Args({2, 0, 0})
+    ->Args({2, 20, 0})
+    ->Args({2, 200, 0})
+    ->Args({8, 200, 1})
+    ->Iterations(10)
     ->UseManualTime();
 
 } // namespace
