@@ -44,7 +44,7 @@ void a_death_when_condemned_is_charged_once(moment when, std::size_t workers, un
     pool_options options = small_pool(workers, 8, 8);
     options.attempts = attempts;
     options.deadline = std::chrono::milliseconds(300);
-    engine<World> tested(options, hook, checking_body(inside), [strike](World& made) {
+    engine<World> tested(options, hook, checking_body(inside), [&](World& made) {
         if constexpr (requires { made.how.before_kill; }) {
             made.how.before_kill = [strike](std::uint32_t) { strike(); };
         }
