@@ -217,8 +217,8 @@ private:
             tbb::this_task_arena::max_concurrency() < 2) {
             return false;
         }
-        const std::scoped_lock lock(stream_.collecting());
-        return stream_.wait_a_moment();
+        const std::scoped_lock lock(stream_->collecting());
+        return stream_->wait_a_moment();
     }
 
     /// Registers for everything that may happen next. False: something happened already.

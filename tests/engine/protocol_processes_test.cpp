@@ -131,8 +131,7 @@ TEST_CASE("A pool ends at any time") {
 
 TEST_CASE("A worker killed at any step of any message costs at most an attempt") {
     const nothing_is_left_behind check;
-    for (const step here : {step::started, step::initialised, step::claimed, step::admitted, step::written,
-                            step::published, step::notified, step::retiring, step::relieved, step::leaving}) {
+    for (const step here : steps_of_a_message_or_a_life) {
         for (const moment when : {moment::first, moment::middle, moment::last}) {
             for (const std::size_t workers : {1U, 3U}) {
                 one_death_costs_nothing_but_an_attempt<world>(here, when, workers, 2);
@@ -144,7 +143,7 @@ TEST_CASE("A worker killed at any step of any message costs at most an attempt")
 
 TEST_CASE("A worker killed without work costs nothing") {
     const nothing_is_left_behind check;
-    for (const step here : {step::parking, step::woken}) {
+    for (const step here : steps_without_work) {
         for (const moment when : {moment::first, moment::middle, moment::last}) {
             for (const std::size_t workers : {1U, 3U}) {
                 a_death_without_work_costs_nothing<world>(here, when, workers);

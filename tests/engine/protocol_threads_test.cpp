@@ -67,8 +67,7 @@ TEST_CASE("Over threads, a pool ends at any time") {
 }
 
 TEST_CASE("Over threads, a death at any step of any message costs at most an attempt") {
-    for (const step here : {step::started, step::initialised, step::claimed, step::admitted, step::written,
-                            step::published, step::notified, step::retiring, step::relieved, step::leaving}) {
+    for (const step here : steps_of_a_message_or_a_life) {
         for (const moment when : {moment::first, moment::middle, moment::last}) {
             for (const std::size_t workers : {1U, 3U}) {
                 one_death_costs_nothing_but_an_attempt<world>(here, when, workers, 2);
@@ -79,7 +78,7 @@ TEST_CASE("Over threads, a death at any step of any message costs at most an att
 }
 
 TEST_CASE("Over threads, a death without work costs nothing") {
-    for (const step here : {step::parking, step::woken}) {
+    for (const step here : steps_without_work) {
         for (const moment when : {moment::first, moment::middle, moment::last}) {
             for (const std::size_t workers : {1U, 3U}) {
                 a_death_without_work_costs_nothing<world>(here, when, workers);

@@ -4,6 +4,8 @@
 
 #include "engine_scenarios.hpp"
 
+#include <array>
+
 namespace forkflow_test {
 
 /// Where in a stream of messages a death falls.
@@ -18,8 +20,29 @@ constexpr std::size_t place_of(moment when) {
 /// True if a worker that dies at this step holds a message that it has not handed in.
 constexpr bool holds_a_message(step here) {
     return here == step::claimed || here == step::awaiting_admission || here == step::admitted ||
-           here == step::written;
+           here == step::written || here == step::condemned;
 }
+
+/// Every step of a worker, by the scenario that kills it there.
+inline constexpr std::array steps_of_a_message_or_a_life = {
+    step::started,   step::initialised, step::claimed,  step::admitted, step::written,
+    step::published, step::notified,    step::retiring, step::relieved, step::leaving};
+inline constexpr std::array steps_without_work = {step::parking, step::woken};
+inline constexpr std::array steps_that_others_bring_about = {step::awaiting_admission, step::condemned};
+
+constexpr bool every_step_has_its_scenario() {
+    for (int each = 0; each <= static_cast<int>(forkflow::nodes::last_worker_step); ++each) {
+        const auto is_in = [each](const auto& steps) {
+            return std::find(steps.begin(), steps.end(), static_cast<step>(each)) != steps.end();
+        };
+        if (!is_in(steps_of_a_message_or_a_life) && !is_in(steps_without_work) &&
+            !is_in(steps_that_others_bring_about)) {
+            return false;
+        }
+    }
+    return true;
+}
+static_assert(every_step_has_its_scenario());
 
 constexpr bool is_passed_once_per_worker(step here) {
     return here == step::started || here == step::initialised || here == step::retiring ||

@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 namespace forkflow_test {
 
@@ -18,10 +19,11 @@ namespace forkflow_test {
 template <class T>
 class shared_value {
 public:
-    shared_value()
+    template <class... Arguments>
+    explicit shared_value(Arguments&&... arguments)
         : memory_(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
         forkflow::nodes::checked("mmap", memory_ == MAP_FAILED ? -1 : 0);
-        value_ = new (memory_) T();
+        value_ = new (memory_) T(std::forward<Arguments>(arguments)...);
     }
     ~shared_value() { ::munmap(memory_, sizeof(T)); }
     shared_value(const shared_value&) = delete;

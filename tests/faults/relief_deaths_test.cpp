@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Deaths around a relief, and of the condemned, over workers that are processes.
+#include "support/engine_relief_scenarios.hpp"
+#include "support/leftovers.hpp"
+
+using namespace forkflow_test;
+using world = process_world;
+
+TEST_CASE("A worker that dies when it is condemned is charged once") {
+    const bounded_test frame;
+    for (const moment when : {moment::first, moment::middle, moment::last}) {
+        a_death_when_condemned_is_charged_once<world>(when, 1, 2);
+        a_death_when_condemned_is_charged_once<world>(when, 3, 2);
+    }
+    a_death_when_condemned_is_charged_once<world>(moment::middle, 1, 1);
+    a_death_when_condemned_is_charged_once<world>(moment::middle, 3, 1);
+}
+
+TEST_CASE("A worker that dies while its relief comes costs at most an attempt") {
+    const bounded_test frame;
+    for (const std::size_t workers : {1U, 3U}) {
+        deaths_around_reliefs_cost_nothing_but_attempts<world>(workers, casualty::relieved);
+    }
+}
+
+TEST_CASE("A relief that dies on its way costs nothing") {
+    const bounded_test frame;
+    for (const std::size_t workers : {1U, 3U}) {
+        deaths_around_reliefs_cost_nothing_but_attempts<world>(workers, casualty::relief);
+    }
+}
+
+TEST_CASE("A worker and its relief that die at once cost at most an attempt") {
+    const bounded_test frame;
+    for (const std::size_t workers : {1U, 3U}) {
+        deaths_around_reliefs_cost_nothing_but_attempts<world>(workers, casualty::both);
+    }
+}
+
+TEST_CASE("A message left to a relief that waits for it is retried") {
+    const bounded_test frame;
+    for (const std::size_t workers : {1U, 3U}) {
+        a_message_left_to_a_blocked_relief_is_retried<world>(workers);
+    }
+}
