@@ -10,7 +10,9 @@
 #include <forkflow/nodes/steps.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 
 namespace forkflow::nodes {
@@ -64,6 +66,7 @@ private:
     seat_block& seat_;
     std::optional<retirement> retirement_; ///< if workers are recycled: since initialise
     bool relief_asked_ = false;
+    std::unique_ptr<std::byte[]> reserve_; ///< with a limit on memory: so that a failure can still be told
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;
