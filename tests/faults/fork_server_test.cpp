@@ -424,9 +424,14 @@ TEST_CASE("With one attempt, kill -9 of a pool's fork server fails what ran, and
 TEST_CASE("A pool whose fork server is killed again and again by its own workers fails") {
     const bounded_test bounds;
     fork_server early;
-    line hopeless(
-        pool_options{.workers = 3, .worker_init = +[] { ::kill(::getppid(), SIGKILL); }, .server = &early},
-        itself);
+    line hopeless(pool_options{.workers = 3,
+                               .worker_init =
+                                   +[] {
+                                       ::kill(::getppid(), SIGKILL);
+                                       ::pause();
+                                   },
+                               .server = &early},
+                  itself);
     hopeless.put(0, 30);
     hopeless.finish();
     CHECK(hopeless.fault(30, itself, [](number, const failure& found) {
@@ -442,6 +447,7 @@ TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused,
     line old(options, itself);
     old.put(0, 50);
     old.finish();
+    const ::pid_t server_of_old = process_named(pool_server); // it will be nobody's child
     kill_process_named(launcher);
     old.put(50, 100);
     old.finish();
@@ -449,7 +455,8 @@ TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused,
     for (int again = 0; again < 3; ++again) {
         CHECK_THROWS_AS(line(options, itself), std::system_error);
     }
-    kill_process_named(pool_server); // nobody is there to make another one
+    REQUIRE(server_of_old > 0);
+    ::kill(server_of_old, SIGKILL); // nobody is there to make another one
     old.put(100, 150);
     old.finish();
     CHECK(old.fault(150, itself, [](number message, const failure& found) {
