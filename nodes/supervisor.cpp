@@ -55,17 +55,28 @@ void supervisor::run() {
     }
 }
 
-/// The kernel killed them with their fork server, and nobody is left to tell of each.
+/// The kernel killed them with their fork server, and nobody is left to tell of each. No worker is started
+/// before all that it inherits is its: it might pass it by.
 void supervisor::bury_all_workers() {
     const std::string reason = "the pool's fork server died, and its workers with it";
     count_barren(reason); // once, not for each worker
+    const auto death_in = [this](std::uint32_t seat) {
+        return host_event{.what = host_event::kind::died,
+                          .seat = seat,
+                          .incarnation = seats_.incarnation(seat),
+                          .signal = SIGKILL};
+    };
+    for (std::uint32_t relief = 0; relief < seats_.size(); ++relief) {
+        if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief)) {
+            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
+            attribution_.settle(death_in(relief), seats_.next_sitter(*tired), reason);
+            lay_out(relief);
+            deaths_.fetch_add(1, std::memory_order_relaxed);
+        }
+    }
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
         if (seats_.taken(seat)) {
-            bury({.what = host_event::kind::died,
-                  .seat = seat,
-                  .incarnation = seats_.incarnation(seat),
-                  .signal = SIGKILL},
-                 reason);
+            bury(death_in(seat), reason);
         }
     }
 }
@@ -210,12 +221,16 @@ void supervisor::start_reliefs(clock::time_point now) {
 
 // --- deaths
 
+void supervisor::lay_out(std::uint32_t seat) {
+    erase(shared_.idle_seats(), seat);
+    erase(shared_.blocked_seats(), seat);
+    erase(shared_.relief_wanted(), seat); // it wants none any more, and the next one does not yet
+    shared_.seat(seat).running_since_ns.store(0, std::memory_order_relaxed);
+    seats_.vacate(seat);
+}
+
 void supervisor::bury(const host_event& death, const std::string& reason) {
-    erase(shared_.idle_seats(), death.seat);
-    erase(shared_.blocked_seats(), death.seat);
-    erase(shared_.relief_wanted(), death.seat); // it wants none any more, and the next one does not yet
-    shared_.seat(death.seat).running_since_ns.store(0, std::memory_order_relaxed);
-    seats_.vacate(death.seat);
+    lay_out(death.seat);
     if (stopping_.load()) {
         return;
     }

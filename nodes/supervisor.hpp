@@ -60,6 +60,8 @@ private:
     /// `reason`: as in attribution::settle; not empty: the worker is not to blame.
     void bury(const host_event& death, const std::string& reason = {});
     void bury_all_workers();
+    /// Takes who sat there off all lists.
+    void lay_out(std::uint32_t seat);
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
     void replace(std::uint32_t seat, bool barren, const std::string& why);

@@ -290,3 +290,27 @@ TEST_CASE("When worker and relief die at once, the pool goes on with others") {
         CHECK(one.line.statistics().deaths == 3); // these, and that of the message
     }
 }
+
+// Hidden, as it does not hold yet: the message is given to a relief that already waits, with a later result,
+// for that very message.
+TEST_CASE("A message whose worker dies when its relief is ahead of it is retried all the same", "[.]") {
+    const bounded_test bounds(std::chrono::seconds(10));
+    const births register_of(10);
+    number_line line(pool_options{.workers = 1,
+                                  .window = 1,
+                                  .requests = 4,
+                                  .recycle_after = 1,
+                                  .worker_init = [&] { register_of.enroll(); }},
+                     [&](number message) {
+                         if (register_of.begin(message) == 0 && message == 1) {
+                             register_of.hold();
+                             ::raise(SIGKILL);
+                         }
+                         return message;
+                     });
+    line.put(0, 4); // the first asks for a relief, which takes the third while the second is held
+    REQUIRE(forkflow_test::comes_true_within(5s, [&] { return register_of.attempts(2) == 1; }));
+    register_of.release();
+    line.finish();
+    CHECK(line.fault(4) == "");
+}
