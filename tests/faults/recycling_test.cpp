@@ -48,6 +48,7 @@ void check_recycling(const pool_options& reason, const number_line::body& work) 
         options.attempts = 1;
         options.worker_init = [&] { register_of.enroll(); };
         number_line line(options, work);
+        register_of.wait_for(static_cast<number>(workers)); // the first ones are no reliefs
         const number count = put_until_recycled(line, 4);
         CHECK(line.fault(count) == "");
         const forkflow::statistics after = line.statistics();
