@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -30,15 +32,24 @@ struct launch_answer {
 };
 constexpr int unknown_code = -1; ///< as an error: the order names code that is not loaded
 
-/// Gives each kept descriptor the number that it has in the application. The others are moved out of the way
-/// before.
-void place_kept(const portable_pool& order, std::vector<descriptor>& received) {
-    int above = 3;
-    for (std::size_t i = 0; i < order.kept_count; ++i) {
-        above = std::max(above, order.kept[i] + 1);
+/// How many descriptors come before those that are kept: socket, lifeline and mapping.
+constexpr std::size_t always_handed = 3;
+
+/// Gives `one` a number that is none of `numbers`, and above those of standard input, output and error.
+void move_off(descriptor& one, std::span<const int> numbers) {
+    std::vector<descriptor> in_the_way;
+    while (one.get() <= STDERR_FILENO ||
+           std::find(numbers.begin(), numbers.end(), one.get()) != numbers.end()) {
+        descriptor copy(checked("fcntl", ::fcntl(one.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)));
+        std::swap(one, copy);
+        in_the_way.push_back(std::move(copy));
     }
+}
+
+/// Gives each kept descriptor the number that it has in the application. All are moved out of the way before.
+void place_kept(const portable_pool& order, std::vector<descriptor>& received) {
     for (descriptor& one : received) {
-        one = descriptor(checked("fcntl", ::fcntl(one.get(), F_DUPFD_CLOEXEC, above)));
+        move_off(one, std::span(order.kept).first(order.kept_count));
     }
     for (std::size_t i = 0; i < order.kept_count; ++i) {
         checked("dup2", ::dup2(received[received.size() - order.kept_count + i].get(), order.kept[i]));
@@ -49,8 +60,7 @@ void place_kept(const portable_pool& order, std::vector<descriptor>& received) {
 /// and those that are kept.
 [[noreturn]] void become_fork_server(const portable_pool& order, std::vector<descriptor> received,
                                      descriptor application) {
-    constexpr std::size_t behind_mapping = 3;
-    received.insert(received.begin() + behind_mapping, std::move(application));
+    received.insert(received.begin() + always_handed, std::move(application));
     place_kept(order, received);
     const pool_options options = options_of(order);
     const rings shared(options, order.first, std::move(received[2]));
@@ -62,7 +72,7 @@ void place_kept(const portable_pool& order, std::vector<descriptor>& received) {
     };
     run_fork_server({.socket = received[0].get(),
                      .lifeline = received[1].get(),
-                     .application = received[behind_mapping].get(),
+                     .application = received[always_handed].get(),
                      .keep = options.keep_descriptors,
                      .stderr_tail_bytes = options.stderr_tail_bytes,
                      .hook = options.testing.hook,
@@ -102,7 +112,9 @@ private:
         }
         launch_answer answer;
         descriptor made;
-        if (!is_code_loaded(order)) {
+        if (packet.descriptors.size() != always_handed + order.kept_count) {
+            answer.error = EMFILE; // the kernel hands over no more than there is room for
+        } else if (!is_code_loaded(order)) {
             answer.error = unknown_code;
         } else {
             made = fork_one(order, packet);
@@ -157,11 +169,7 @@ fork_server::~fork_server() {
     nodes::wait_for_helper(process_);
 }
 
-nodes::descriptor fork_server::launch(const nodes::portable_pool& order, int socket, int lifeline,
-                                      int mapping) {
-    std::vector<int> handed{socket, lifeline, mapping};
-    handed.insert(handed.end(), order.kept.begin(),
-                  order.kept.begin() + static_cast<std::ptrdiff_t>(order.kept_count));
+nodes::descriptor fork_server::launch(const nodes::portable_pool& order, std::span<const int> handed) {
     const std::scoped_lock lock(asking_);
     nodes::send_packet(socket_.get(), std::as_bytes(std::span(&order, 1)), handed);
     nodes::launch_answer answer;

@@ -5,6 +5,7 @@
 #include <forkflow/nodes/descriptor.hpp>
 
 #include <mutex>
+#include <span>
 
 namespace forkflow {
 
@@ -41,11 +42,10 @@ public:
     fork_server(const fork_server&) = delete;
     fork_server& operator=(const fork_server&) = delete;
 
-    /// For forkflow's own use: a fork server for this pool, which is given these ends, the mapping, and
-    /// copies of what is kept. Returns its pidfd. Throws std::system_error; std::invalid_argument if code is
-    /// not known there.
-    [[nodiscard]] nodes::descriptor launch(const nodes::portable_pool& order, int socket, int lifeline,
-                                           int mapping);
+    /// For forkflow's own use: a fork server for this pool, which is given copies of `handed`: its ends of
+    /// socket and lifeline, the mapping, and what is kept. Returns its pidfd. Throws std::system_error;
+    /// std::invalid_argument if code is not known there.
+    [[nodiscard]] nodes::descriptor launch(const nodes::portable_pool& order, std::span<const int> handed);
 
 private:
     nodes::descriptor socket_;

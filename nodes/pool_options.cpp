@@ -8,11 +8,14 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 
 namespace forkflow {
 namespace {
 
-void check(const char* field, std::size_t value, std::size_t least, std::size_t most) {
+template <class Number>
+void check(const char* field, Number value, std::type_identity_t<Number> least,
+           std::type_identity_t<Number> most) {
     if (value < least || value > most) {
         throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
                                     std::to_string(value) + ", but must be " + std::to_string(least) +
@@ -20,17 +23,22 @@ void check(const char* field, std::size_t value, std::size_t least, std::size_t 
     }
 }
 
-void check(const char* field, std::chrono::nanoseconds value) {
+/// Shortens `value` to what may be added to a point in time.
+void check(const char* field, std::chrono::nanoseconds& value) {
     if (value < std::chrono::nanoseconds::zero()) {
         throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
                                     std::to_string(value.count()) + " ns, but must be 0 or more");
     }
+    value = std::min<std::chrono::nanoseconds>(value, std::chrono::hours(24 * 365 * 100));
 }
 
-void check(const char* field, int niceness) {
-    if (niceness < -20 || niceness > 19) {
-        throw std::invalid_argument("forkflow::pool_options::" + std::string(field) + " is " +
-                                    std::to_string(niceness) + ", but must be -20 to 19");
+void check(const worker_limits& limits) {
+    constexpr std::chrono::seconds most_cpu_time = std::chrono::hours(24 * 365 * 100);
+    check("limits.niceness", limits.niceness.value_or(0), -20, 19);
+    check("limits.cpu_time (in seconds)", limits.cpu_time.value_or(std::chrono::seconds(1)).count(), 1,
+          most_cpu_time.count());
+    for (const int cpu : limits.cpus) {
+        check("limits.cpus", cpu, 0, CPU_SETSIZE - 1);
     }
 }
 
@@ -68,7 +76,7 @@ pool_options resolved(pool_options options) {
     check("linger", options.linger);
     check("spin", options.spin);
     check("stderr_tail_bytes", options.stderr_tail_bytes, 0, nodes::most_stderr_tail_bytes);
-    check("limits.niceness", options.limits.niceness.value_or(0));
+    check(options.limits);
     if (options.recycles() && options.workers == nodes::max_workers) {
         throw std::invalid_argument("forkflow::pool_options::workers is " + std::to_string(options.workers) +
                                     ", but must be 1 to " + std::to_string(nodes::max_workers - 1) +

@@ -78,6 +78,7 @@ portable_pool to_portable(const pool_options& options, const portable_body& body
     order.cpu_count = copy_numbers("limits.cpus", options.limits.cpus, order.cpus);
     order.kept_count = copy_numbers("keep_descriptors", options.keep_descriptors, order.kept);
     order.run = body.run;
+    order.function = body.function;
     order.state_bytes = body.state.size();
     std::copy(body.state.begin(), body.state.end(), order.state.begin());
     return order;
@@ -121,7 +122,8 @@ bool is_code_loaded(const portable_pool& order) {
         Dl_info found{};
         return function == nullptr || ::dladdr(reinterpret_cast<void*>(function), &found) != 0;
     };
-    return is_loaded(order.run) && is_loaded(order.worker_init) && is_loaded(order.sandbox);
+    return is_loaded(order.run) && is_loaded(order.function) && is_loaded(order.worker_init) &&
+           is_loaded(order.sandbox);
 }
 
 } // namespace forkflow::nodes

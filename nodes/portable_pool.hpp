@@ -18,6 +18,7 @@ namespace forkflow::nodes {
 struct portable_body {
     void (*run)(void* state, worker_call& call) = nullptr;
     std::vector<std::byte> state{}; ///< aligned as operator new aligns
+    void (*function)() = nullptr;   ///< what the state points to, if the user's body is a plain function
 };
 
 /// One packet; the descriptors (the two ends, the mapping, those that are kept) travel with it.
@@ -43,6 +44,7 @@ struct portable_pool {
     std::size_t kept_count;
     std::array<int, most_kept> kept;
     void (*run)(void* state, worker_call& call);
+    void (*function)();
     std::size_t state_bytes;
     alignas(std::max_align_t) std::array<std::byte, most_state_bytes> state;
 };

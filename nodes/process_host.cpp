@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include <span>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -44,6 +45,10 @@ process_host::process_host(forkflow::fork_server& launcher, const portable_pool&
     , order_(std::make_unique<portable_pool>(order))
     , mapping_(mapping) {
     interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    for (const int number : std::span(order_->kept).first(order_->kept_count)) {
+        kept_.emplace_back(
+            checked("fcntl of one of keep_descriptors", ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)));
+    }
     launch();
 }
 
@@ -66,7 +71,11 @@ process_host::server_ends process_host::connect() {
 
 void process_host::launch() {
     const server_ends ends = connect();
-    server_ = launcher_->launch(*order_, ends.socket.get(), ends.lifeline.get(), mapping_);
+    std::vector<int> handed{ends.socket.get(), ends.lifeline.get(), mapping_};
+    for (const descriptor& kept : kept_) {
+        handed.push_back(kept.get());
+    }
+    server_ = launcher_->launch(*order_, handed);
 }
 
 bool process_host::restart() {

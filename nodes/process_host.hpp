@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace forkflow::nodes {
 
@@ -56,6 +57,7 @@ private:
     forkflow::fork_server* launcher_ = nullptr;
     std::unique_ptr<portable_pool> order_;
     int mapping_ = -1;
+    std::vector<descriptor> kept_; ///< copies: another fork server gets the same, whatever becomes of those
 };
 
 } // namespace forkflow::nodes

@@ -162,6 +162,17 @@ void request_ring::fail_waiting(const failure& reason) {
     }
 }
 
+void request_ring::fail_inheritance(const worker_identity& heir, const failure& reason) {
+    for (sequence number = window_.next_to_emit(); before(number, next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number == number && word.has_heir() && word.names(heir.seat, heir.incarnation)) {
+            failure lost = reason;
+            lost.attempts = word.attempt - 1;
+            fail_if_ready(number, lost);
+        }
+    }
+}
+
 void request_ring::fail_if_ready(sequence number, const failure& reason) {
     std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst);
     state_word word = state_word::unpacked(bits);

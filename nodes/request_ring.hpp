@@ -44,7 +44,10 @@ public:
 
     /// Lets every message that no worker has claimed fail with `reason`.
     void fail_waiting(const failure& reason);
-    /// Lets these, and every later one, fail with `reason`. The first reason stays. For one thread.
+    /// Lets every message fail that only `heir` may retry: it will never begin.
+    void fail_inheritance(const worker_identity& heir, const failure& reason);
+    /// Lets every message that no worker has claimed, and every later one, fail with `reason`. The first
+    /// reason stays. For one thread.
     void fail_all(const failure& reason);
 
     /// The number that the next message will get.

@@ -32,7 +32,8 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , host_(host)
     , watch_(shared, options.deadline, requests, window, seats, host)
     , attribution_(shared, options.attempts, requests, window, failures)
-    , reliefs_(shared, seats) {}
+    , reliefs_(shared, seats)
+    , in_vain_(shared.seats()) {}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
@@ -54,14 +55,28 @@ void supervisor::run() {
     }
 }
 
-/// The kernel killed them with their fork server, and nobody is left to tell of each.
+/// The kernel killed them with their fork server, and nobody is left to tell of each. No worker is started
+/// before all that it inherits is its: it might pass it by.
 void supervisor::bury_all_workers() {
+    const std::string reason = "the pool's fork server died, and its workers with it";
+    count_barren(reason); // once, not for each worker
+    const auto death_in = [this](std::uint32_t seat) {
+        return host_event{.what = host_event::kind::died,
+                          .seat = seat,
+                          .incarnation = seats_.incarnation(seat),
+                          .signal = SIGKILL};
+    };
+    for (std::uint32_t relief = 0; relief < seats_.size(); ++relief) {
+        if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief)) {
+            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
+            attribution_.settle(death_in(relief), seats_.next_sitter(*tired), reason);
+            lay_out(relief);
+            deaths_.fetch_add(1, std::memory_order_relaxed);
+        }
+    }
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
         if (seats_.taken(seat)) {
-            bury({.what = host_event::kind::died,
-                  .seat = seat,
-                  .incarnation = seats_.incarnation(seat),
-                  .signal = SIGKILL});
+            bury(death_in(seat), reason);
         }
     }
 }
@@ -146,6 +161,17 @@ void supervisor::fill_vacant_seats(clock::time_point now) {
 void supervisor::leave_vacant(std::uint32_t seat, const std::string& why) {
     vacant_.push_back({.seat = seat, .until = clock::now() + vacancy_time});
     count_barren(why);
+    if (++in_vain_[seat] >= most_barren_deaths) {
+        give_up_retries(seat, why);
+    }
+}
+
+/// Others may be at work; but none of them may retry what the next worker in this seat was to retry.
+void supervisor::give_up_retries(std::uint32_t seat, const std::string& why) {
+    requests_.fail_inheritance(seats_.next_sitter(seat),
+                               {.kind = failure_kind::crashed,
+                                .what = "its worker died, and none came to retry the message: " + why});
+    shared_.ring_parent();
 }
 
 void supervisor::kill_slow_starters(clock::time_point now) {
@@ -196,12 +222,16 @@ void supervisor::start_reliefs(clock::time_point now) {
 
 // --- deaths
 
-void supervisor::bury(const host_event& death) {
-    erase(shared_.idle_seats(), death.seat);
-    erase(shared_.blocked_seats(), death.seat);
-    erase(shared_.relief_wanted(), death.seat);
-    shared_.seat(death.seat).running_since_ns.store(0, std::memory_order_relaxed);
-    seats_.vacate(death.seat);
+void supervisor::lay_out(std::uint32_t seat) {
+    erase(shared_.idle_seats(), seat);
+    erase(shared_.blocked_seats(), seat);
+    erase(shared_.relief_wanted(), seat); // it wants none any more, and the next one does not yet
+    shared_.seat(seat).running_since_ns.store(0, std::memory_order_relaxed);
+    seats_.vacate(seat);
+}
+
+void supervisor::bury(const host_event& death, const std::string& reason) {
+    lay_out(death.seat);
     if (stopping_.load()) {
         return;
     }
@@ -210,12 +240,15 @@ void supervisor::bury(const host_event& death) {
     const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
     const auto [charged, owed] = attribution_.settle(
         death, seats_.next_sitter(death.seat),
-        purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : "");
+        purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : reason);
     const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
     (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
-    const bool barren =
-        !charged && !purged && (stage == worker_stage::starting || stage == worker_stage::initialising);
-    replace(death.seat, barren, owed,
+    const bool began = charged || stage == worker_stage::ready || stage == worker_stage::leaving;
+    if (began) {
+        barren_deaths_ = 0;
+        in_vain_[death.seat] = 0;
+    }
+    replace(death.seat, !began && !purged && reason.empty(), owed,
             "workers die before they come to take a message; the last: " + last_text(death));
     end_purge_without(gone);
     if (asked && !owed) {
@@ -258,7 +291,7 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
 }
 
 void supervisor::count_barren(const std::string& why) {
-    if (++barren_deaths_ >= most_barren_deaths && !any_ready()) {
+    if (!any_ready() && ++barren_deaths_ >= most_barren_deaths) {
         bury_all({.kind = failure_kind::pool_failed, .what = why});
     }
 }

@@ -57,12 +57,16 @@ private:
     void kill_slow_starters(clock::time_point now);
     [[nodiscard]] std::optional<clock::time_point> next_time() const;
 
-    void bury(const host_event& death);
+    /// `reason`: as in attribution::settle; not empty: the worker is not to blame.
+    void bury(const host_event& death, const std::string& reason = {});
     void bury_all_workers();
+    /// Takes who sat there off all lists.
+    void lay_out(std::uint32_t seat);
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
     void replace(std::uint32_t seat, bool barren, bool owed, const std::string& why);
     void count_barren(const std::string& why);
+    void give_up_retries(std::uint32_t seat, const std::string& why);
     bool any_ready();
     void begin_purge();
     void end_purge_without(const worker_identity& gone);
@@ -85,8 +89,9 @@ private:
         std::uint32_t seat;
         clock::time_point until;
     };
-    std::deque<vacancy> vacant_; ///< seats whose worker could not be made, or died before it was ready
-    std::deque<vacancy> slow_;   ///< seats whose worker may still be initialising, and until when it may
+    std::deque<vacancy> vacant_;    ///< seats whose worker could not be made, or died before it was ready
+    std::deque<vacancy> slow_;      ///< seats whose worker may still be initialising, and until when it may
+    std::vector<unsigned> in_vain_; ///< by seat: how often in a row its worker did not become ready
     std::vector<worker_identity> too_slow_; ///< who was killed in worker_init, and is not reaped yet
     std::vector<worker_identity> purged_;   ///< who lived when a wild word was found, and is not reaped yet
     std::atomic<bool> purge_wanted_{false};

@@ -14,6 +14,7 @@
 #include <array>
 #include <chrono>
 #include <cxxabi.h>
+#include <new>
 #include <stdexcept>
 
 namespace forkflow::nodes {
@@ -265,6 +266,10 @@ std::optional<failure> worker::run_body(worker_call& call) {
     if (engine_frames == 0) { // from this function outwards; the body is further in
         engine_frames = stack_depth();
     }
+    if (options_.limits.memory_bytes && !reserve_) {
+        constexpr std::size_t reserve_bytes = std::size_t{64} << 10U;
+        reserve_.reset(new (std::nothrow) std::byte[reserve_bytes]);
+    }
     forget_throw_point();
     restart_clock(0);
     try {
@@ -281,9 +286,11 @@ std::optional<failure> worker::run_body(worker_call& call) {
         throw;
     } catch (const throw_point&) { // never: it only notes the stack of what the next handlers catch
     } catch (const std::exception& thrown) {
+        reserve_.reset();
         failed = failure_at(call.stage, engine_frames);
         failed->what = text_of(thrown);
     } catch (...) {
+        reserve_.reset();
         failed = failure_at(call.stage, engine_frames);
     }
     stop_clock();

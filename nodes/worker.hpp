@@ -11,7 +11,9 @@
 #include <forkflow/nodes/steps.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 
 namespace forkflow::nodes {
@@ -67,6 +69,7 @@ private:
     bool relief_asked_ = false;
     spinner for_work_;
     spinner for_admission_;
+    std::unique_ptr<std::byte[]> reserve_; ///< with a limit on memory: so that a failure can still be told
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;

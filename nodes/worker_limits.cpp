@@ -38,9 +38,7 @@ void pin_to(const std::vector<int>& cpus) {
     cpu_set_t set;
     CPU_ZERO(&set);
     for (const int cpu : cpus) {
-        if (cpu >= 0 && cpu < CPU_SETSIZE) {
-            CPU_SET(static_cast<std::size_t>(cpu), &set);
-        }
+        CPU_SET(static_cast<std::size_t>(cpu), &set); // 0 to CPU_SETSIZE - 1, as the options are checked
     }
     checked("sched_setaffinity", ::sched_setaffinity(0, sizeof set, &set));
 }
@@ -50,7 +48,9 @@ void pin_to(const std::vector<int>& cpus) {
 void apply(const worker_limits& limits) {
     limit("setrlimit(RLIMIT_CORE)", RLIMIT_CORE, limits.core_bytes, false);
     if (limits.memory_bytes) {
-        limit("setrlimit(RLIMIT_DATA)", RLIMIT_DATA, data_bytes() + *limits.memory_bytes, true);
+        const rlim_t now = data_bytes();
+        limit("setrlimit(RLIMIT_DATA)", RLIMIT_DATA,
+              now + std::min<rlim_t>(*limits.memory_bytes, RLIM_INFINITY - now), true);
     }
     if (limits.cpu_time) {
         limit("setrlimit(RLIMIT_CPU)", RLIMIT_CPU, static_cast<rlim_t>(limits.cpu_time->count()), false);

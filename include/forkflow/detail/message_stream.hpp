@@ -156,6 +156,9 @@ private:
                 };
                 made.state.resize(sizeof body);
                 std::memcpy(made.state.data(), std::addressof(body), sizeof body);
+                if constexpr (std::is_function_v<std::remove_pointer_t<Body>>) {
+                    made.function = reinterpret_cast<void (*)()>(body);
+                }
             }
         }
         return made;

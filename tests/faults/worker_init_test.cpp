@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// worker_init that throws, dies or hangs: in all workers, in some, and later.
+#include "support/births.hpp"
+#include "support/catch.hpp"
+#include "support/leftovers.hpp"
+#include "support/number_line.hpp"
+
+#include <forkflow/ordered_process_node.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using forkflow::failure;
+using forkflow::failure_kind;
+using forkflow::pool_options;
+using forkflow_test::births;
+using forkflow_test::bounded_test;
+using forkflow_test::itself;
+using forkflow_test::number;
+using forkflow_test::number_line;
+
+namespace {
+
+void hang() {
+    for (;;) {
+        ::pause();
+    }
+}
+
+/// All messages fail, with a text that holds `words`.
+void check_that_the_pool_fails(const std::function<void()>& init, const std::string& words) {
+    for (const std::size_t workers : {std::size_t{1}, std::size_t{3}, std::size_t{8}}) {
+        CAPTURE(workers, words);
+        number_line line(pool_options{.workers = workers, .worker_init = init, .init_deadline = 300ms},
+                         itself);
+        line.put(0, 30);
+        line.finish();
+        CHECK(line.fault(30, [&](number /*message*/, const failure& found) {
+            return found.kind == failure_kind::pool_failed && found.what.find(words) != std::string::npos;
+        }) == "");
+        CHECK(line.outcomes()[0].index() == 1);
+        line.put(30, 31); // what comes later fails at once
+        line.finish();
+        CHECK(line.outcomes()[30].index() == 1);
+    }
+}
+
+/// A body that kills its worker at the first attempt at every message of which `deadly` is true.
+number_line::body deadly_body(const births& register_of, const std::function<bool(number)>& deadly) {
+    return [&register_of, deadly](number message) {
+        if (register_of.begin(message) == 0 && deadly(message)) {
+            ::raise(SIGKILL);
+        }
+        return message;
+    };
+}
+
+} // namespace
+
+TEST_CASE("A worker_init that throws, dies or hangs in every worker fails the pool, which says why") {
+    const bounded_test bounds;
+    check_that_the_pool_fails([] { throw std::runtime_error("no model"); },
+                              "worker_init threw std::runtime_error: no model");
+    check_that_the_pool_fails([] { throw 7; }, "worker_init threw int"); // NOLINT(hicpp-exception-baseclass)
+    check_that_the_pool_fails([] { ::_exit(9); }, "the worker exited with status 9 in worker_init");
+    check_that_the_pool_fails([] { std::exit(0); }, "the worker exited with status 0 in worker_init");
+    check_that_the_pool_fails([] { ::raise(SIGKILL); }, "killed by signal 9 (Killed) in worker_init");
+    check_that_the_pool_fails([] { std::abort(); }, "killed by signal 6 (Aborted) in worker_init");
+    check_that_the_pool_fails(hang, "worker_init did not end within 300 ms");
+    check_that_the_pool_fails([] { ::raise(SIGSTOP); }, "worker_init did not end within 300 ms");
+}
+
+TEST_CASE("A worker_init that throws makes wait_for_all throw a process_error") {
+    const bounded_test bounds;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<number, number> node(
+        graph, pool_options{.workers = 2, .worker_init = hang, .init_deadline = 100ms}, itself);
+    node.try_put(1);
+    try {
+        graph.wait_for_all();
+        FAIL("wait_for_all did not throw");
+    } catch (const forkflow::process_error& error) {
+        CHECK(error.details().kind == failure_kind::pool_failed);
+        CHECK(std::string(error.what()).find("worker_init did not end within 100 ms") != std::string::npos);
+    }
+}
+
+TEST_CASE("A worker_init that takes almost all of its time, or has all the time in the world, is let be") {
+    const bounded_test bounds;
+    for (const std::chrono::nanoseconds most :
+         {std::chrono::nanoseconds(20s), std::chrono::nanoseconds::max(), std::chrono::nanoseconds(0)}) {
+        const births register_of(1);
+        number_line line(pool_options{.workers = 2,
+                                      .deadline = std::chrono::nanoseconds::max(),
+                                      .worker_init =
+                                          [&] {
+                                              register_of.enroll();
+                                              register_of.hold();
+                                          },
+                                      .init_deadline = most},
+                         itself);
+        line.put(0, 30);
+        register_of.wait_for(2);
+        register_of.release();
+        line.finish();
+        CHECK(line.fault(30) == "");
+        CHECK(line.statistics().deaths == 0);
+    }
+}
+
+TEST_CASE("When worker_init fails in every second worker, the pool goes on with the others") {
+    const bounded_test bounds;
+    constexpr number count = 100;
+    const std::function<void()> ways[] = {[] { throw std::runtime_error("no licence"); }, [] { ::_exit(9); }};
+    for (const auto& fail : ways) {
+        for (const std::size_t workers : {std::size_t{1}, std::size_t{3}}) {
+            const births register_of(count);
+            const auto init = [&] {
+                if (register_of.enroll() % 2 == 1) {
+                    fail();
+                }
+            };
+            number_line line(pool_options{.workers = workers, .worker_init = init},
+                             deadly_body(register_of, [](number message) { return message % 13 == 5; }));
+            line.put(0, count);
+            line.finish();
+            CHECK(line.fault(count) == "");
+            CHECK(line.statistics().retries == 8);
+        }
+    }
+}
+
+TEST_CASE("A worker whose worker_init hangs is replaced while the others work") {
+    const bounded_test bounds;
+    const births register_of(1);
+    const auto init = [&] {
+        if (register_of.enroll() % 2 == 1) {
+            hang();
+        }
+    };
+    number_line line(pool_options{.workers = 3, .worker_init = init, .init_deadline = 100ms}, itself);
+    line.put(0, 50);
+    register_of.wait_for(5); // the fourth hung too
+    line.put(50, 100);
+    line.finish();
+    CHECK(line.fault(100) == "");
+    CHECK(line.statistics().deaths == 2);
+}
+
+TEST_CASE("A pool whose every new worker fails says so when the last of the old ones is gone") {
+    const bounded_test bounds;
+    constexpr number count = 60;
+    const births register_of(count);
+    number_line line(pool_options{.workers = 2,
+                                  .worker_init =
+                                      [&] {
+                                          if (register_of.enroll() >= 2) {
+                                              throw std::runtime_error("no licence");
+                                          }
+                                      }},
+                     deadly_body(register_of, [](number message) { return message == 20 || message == 25; }));
+    register_of.wait_for(2);
+    line.put(0, count);
+    line.finish();
+    CHECK(line.fault(count, [](number message, const failure& found) {
+        return message >= 20 && found.kind == failure_kind::pool_failed &&
+               found.what.find("worker_init threw std::runtime_error: no licence") != std::string::npos;
+    }) == "");
+    CHECK(line.outcomes().back().index() == 1);
+}
+
+TEST_CASE("A message that no new worker comes to retry fails, and holds up nobody for ever") {
+    const bounded_test bounds;
+    constexpr number count = 60;
+    const births register_of(count);
+    number_line line(pool_options{.workers = 2,
+                                  .worker_init =
+                                      [&] {
+                                          if (register_of.enroll() >= 2) {
+                                              throw std::runtime_error("no licence");
+                                          }
+                                      }},
+                     deadly_body(register_of, [](number message) { return message == 20; }));
+    register_of.wait_for(2);
+    line.put(0, count);
+    line.finish();
+    CHECK(line.fault(count, [](number message, const failure& found) {
+        return message == 20 && found.kind == failure_kind::crashed && found.attempts == 1 &&
+               found.what.find("no licence") != std::string::npos;
+    }) == "");
+    CHECK(line.outcomes()[20].index() == 1);
+    line.put(count, count + 1); // the other worker is still there
+    line.finish();
+    CHECK(line.outcomes()[count].index() == 0);
+}
