@@ -252,7 +252,7 @@ struct relieved_line {
 
 } // namespace
 
-TEST_CASE("When a worker dies while its relief begins, the relief takes its place and its message") {
+TEST_CASE("When a worker dies while its relief begins, a fresh worker takes its message") {
     const bounded_test bounds;
     relieved_line one;
     one.line.put(one.deadly, one.deadly + 3);
@@ -260,9 +260,9 @@ TEST_CASE("When a worker dies while its relief begins, the relief takes its plac
     one.register_of.release();
     one.line.finish();
     CHECK(one.line.fault(one.deadly + 3) == "");
-    CHECK(one.register_of.attempt(one.deadly, 1).birth == 1);
+    CHECK(one.register_of.attempt(one.deadly, 1).birth == 2);
     CHECK(one.line.statistics().retries == 1);
-    CHECK(one.line.statistics().recycled == 0);
+    CHECK(one.line.statistics().recycled <= 1); // the relief goes, as there is one worker too many
     one.line.put(one.deadly + 3, 50);
     one.line.finish();
     CHECK(one.line.fault(50) == "");
@@ -295,9 +295,8 @@ TEST_CASE("When worker and relief die at once, the pool goes on with others") {
     }
 }
 
-// Hidden, as it does not hold yet: the message is given to a relief that already waits, with a later result,
-// for that very message.
-TEST_CASE("A message whose worker dies when its relief is ahead of it is retried all the same", "[.]") {
+// The relief already waits, with a later result, for that very message, so it may not inherit it.
+TEST_CASE("A message whose worker dies when its relief is ahead of it is retried all the same") {
     const bounded_test bounds(std::chrono::seconds(10));
     const births register_of(10);
     number_line line(pool_options{.workers = 1,
