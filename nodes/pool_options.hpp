@@ -45,10 +45,11 @@ struct pool_options {
     /// How long worker_init may take; then the worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
-    /// capabilities. After it forkflow's own part of a worker calls nothing but futex and exit_group; for a
-    /// body that throws, getpid; for one that crashes, getpid, gettid and tgkill; with recycle_growth_bytes,
-    /// pread64 and close. What malloc calls is the body's (brk, mmap, munmap, mremap, madvise). Change user
-    /// and group in worker_init, not here: the kernel then forgets that the worker is to die with the pool.
+    /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
+    /// unless spin is 0, sched_yield; for a body that throws, getpid; for one that crashes, getpid, gettid
+    /// and tgkill; with recycle_growth_bytes, pread64 and close. What malloc calls is the body's (brk, mmap,
+    /// munmap, mremap, madvise). Change user and group in worker_init, not here: the kernel then forgets that
+    /// the worker is to die with the pool.
     std::function<void()> sandbox{};
     /// What each worker may use.
     worker_limits limits{};

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/worker_process.hpp>
 
@@ -79,10 +78,13 @@ void become_helper_process(int socket, int lifeline, std::span<const int> keep) 
     reset_signals();
     ::setpgid(0, 0);
     __fpurge(stdout); // what the application had not flushed yet is the application's to write
-    const descriptor null(checked("open of /dev/null", ::open("/dev/null", O_RDONLY | O_CLOEXEC)));
-    checked("dup2", ::dup2(null.get(), STDIN_FILENO));
+    const int null = checked("open of /dev/null", ::open("/dev/null", O_RDONLY));
+    if (null != STDIN_FILENO) { // it is, if the application has closed its own
+        checked("dup2", ::dup2(null, STDIN_FILENO));
+        ::close(null);
+    }
     std::vector<int> kept(keep.begin(), keep.end());
-    kept.insert(kept.end(), {socket, lifeline, null.get()});
+    kept.insert(kept.end(), {socket, lifeline});
     close_all_but(std::move(kept));
 }
 

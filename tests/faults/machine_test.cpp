@@ -271,7 +271,7 @@ TEST_CASE("Without descriptors no node is made and nothing is left; with just en
         }
     }
     calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
-    CHECK(calls == std::vector<std::string>{"memfd_create", "socketpair", "eventfd", "pipe2"});
+    CHECK(calls == std::vector<std::string>{"memfd_create", "socketpair", "pipe2", "eventfd", "pidfd_open"});
     CHECK(seen.failed == 4); // the descriptors were just enough: also to replace workers
 }
 
