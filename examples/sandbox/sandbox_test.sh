@@ -33,4 +33,4 @@ done >expected
 
 "$program" <commands >output 2>errors
 cmp expected output || { diff expected output; exit 1; }
-grep -qE '^2 workers died, [1-9][0-9]* were recycled$' errors || { cat errors; exit 1; }
+grep -qE '^2 workers died, [0-9]+ were recycled$' errors || { cat errors; exit 1; }

