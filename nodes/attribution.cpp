@@ -21,26 +21,30 @@ attribution::attribution(const rings& shared, unsigned attempts, const request_r
     , window_(window)
     , failures_(failures) {}
 
-bool attribution::settle(const host_event& death, const worker_identity& heir, const std::string& reason) {
-    bool charged = false;
+attribution::settled attribution::settle(const host_event& death, const worker_identity& heir,
+                                         const std::string& reason) {
+    settled done;
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
         const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         if (word.number != number || !word.names(death.seat, death.incarnation)) {
             continue;
         }
         if (word.owned()) { // its owner is reaped, so the word is nobody's but ours
+            done.charged = true;
+            done.inherited |= word.attempt < attempts_;
             charge(word, death, heir, reason);
-            charged = true;
         } else if (word.has_heir()) {
+            done.inherited = true;
             pass_on(word, heir);
         }
     }
     shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
-    return charged;
+    return done;
 }
 
 void attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
                          const std::string& reason) {
+    std::uint64_t expected = word.packed(); // nobody may change it; but another worker may be wild
     if (word.attempt < attempts_) {
         retries_.fetch_add(1, std::memory_order_relaxed);
         ++word.attempt;
@@ -53,7 +57,7 @@ void attribution::charge(state_word word, const host_event& death, const worker_
         failures_.put(word.number, std::move(outcome));
         word.state = message_state::failed;
     }
-    shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
+    shared_.state(word.number).compare_exchange_strong(expected, word.packed(), std::memory_order_seq_cst);
 }
 
 void attribution::pass_on(const state_word& word, const worker_identity& heir) {

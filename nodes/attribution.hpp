@@ -23,8 +23,12 @@ public:
     /// To be called once for each worker that is reaped, and before its seat is taken anew. A message that it
     /// owned is charged with an attempt: it is readied for `heir`, or fails with what is known of the death.
     /// What it alone was to take goes to `heir`. `reason`: why it was killed, if we know better than the
-    /// signal tells. True if a message was charged.
-    bool settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
+    /// signal tells.
+    struct settled {
+        bool charged = false;   ///< a message was charged
+        bool inherited = false; ///< `heir` has something to take
+    };
+    settled settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
     /// Lets everything that workers own fail with `reason`. Once all are reaped.
     void fail_all(const failure& reason);
 

@@ -31,7 +31,8 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , host_(host)
     , watch_(shared, options.deadline, requests, window, seats, host)
     , attribution_(shared, options.attempts, requests, window, failures)
-    , reliefs_(shared, seats) {}
+    , reliefs_(shared, seats)
+    , barren_at_(shared.first()) {}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
@@ -54,9 +55,11 @@ void supervisor::handle(const host_event& event) {
         bury(event);
     } else if (event.what == host_event::kind::refused) {
         seats_.vacate(event.seat);
+        end_purge_without({.seat = event.seat, .incarnation = event.incarnation});
         if (!stopping_.load()) {
-            attribution_.settle(event, heir_of(event.seat)); // it may have been somebody's heir
-            replace(event.seat, true,
+            const attribution::settled done = // it may have been somebody's heir
+                attribution_.settle(event, seats_.next_sitter(event.seat));
+            replace(event.seat, true, done.inherited,
                     std::string("a worker could not be made: fork: ") + std::strerror(event.error));
         }
     }
@@ -67,7 +70,7 @@ std::int64_t supervisor::tend() {
     if (stopping_.load()) {
         return -1;
     }
-    if (purge_wanted_.exchange(false) && purged_.empty() && any_wild()) {
+    if (purged_.empty() && (purge_wanted_.exchange(false) ? any_wild() : is_wild(window_.next_to_emit()))) {
         begin_purge();
     }
     const clock::time_point now = clock::now();
@@ -186,20 +189,21 @@ void supervisor::bury(const host_event& death) {
     if (stopping_.load()) {
         return;
     }
+    forget_barren_deaths_after_progress();
     const worker_identity gone{.seat = death.seat, .incarnation = death.incarnation};
     const worker_stage stage = stage_of(death.seat);
     const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
-    const bool charged = attribution_.settle(
-        death, heir_of(death.seat),
+    const auto [charged, inherited] = attribution_.settle(
+        death, seats_.next_sitter(death.seat),
         purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : "");
     const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
     (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
     const bool barren =
         !charged && !purged && (stage == worker_stage::starting || stage == worker_stage::initialising);
-    replace(death.seat, barren,
+    replace(death.seat, barren, inherited,
             "workers die before they come to take a message; the last: " + last_text(death));
     end_purge_without(gone);
-    if (asked) {
+    if (asked && !any_wild()) {
         shared_.ring_one_idle(); // for the ring that it may have been given on its way out
     } else {
         let_everybody_look();
@@ -216,14 +220,15 @@ void supervisor::let_everybody_look() {
     shared_.ring_parent();
 }
 
-worker_identity supervisor::heir_of(std::uint32_t seat) const {
-    const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat);
-    return relief && seats_.taken(*relief) ? seats_.sitter(*relief) : seats_.next_sitter(seat);
-}
-
-void supervisor::replace(std::uint32_t seat, bool barren, const std::string& why) {
+void supervisor::replace(std::uint32_t seat, bool barren, bool inherits, const std::string& why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
         reliefs_.end(*relief); // it takes over, and this seat is spare
+        if (inherits) {
+            // It may hold a result already that waits for just the message which is to be inherited. So that
+            // goes to a fresh worker, whose relief of the relief leaves as many workers as before.
+            reliefs_.begin(seat, *relief);
+            fill(seat);
+        }
         return;
     }
     if (!barren) {
@@ -242,6 +247,14 @@ void supervisor::replace(std::uint32_t seat, bool barren, const std::string& why
 void supervisor::count_barren(const std::string& why) {
     if (++barren_deaths_ >= most_barren_deaths && !any_ready()) {
         bury_all({.kind = failure_kind::pool_failed, .what = why});
+    }
+}
+
+/// A wild worker may have written over the stages of all; but what has left, somebody has worked on.
+void supervisor::forget_barren_deaths_after_progress() {
+    const sequence head = window_.next_to_emit();
+    if (std::exchange(barren_at_, head) != head) {
+        barren_deaths_ = 0;
     }
 }
 
@@ -293,20 +306,33 @@ void supervisor::begin_purge() {
             host_.kill(seat, seats_.incarnation(seat));
         }
     }
+    if (purged_.empty()) { // nobody lives who could be at work on anything
+        mend_all();
+    }
 }
 
 void supervisor::end_purge_without(const worker_identity& gone) {
-    if (std::erase(purged_, gone) == 0 || !purged_.empty()) {
-        return;
+    if (std::erase(purged_, gone) > 0 && purged_.empty()) {
+        mend_all();
     }
+}
+
+void supervisor::mend_all() {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        guard_.mend(number);
+        if (is_wild(number)) {
+            guard_.mend(number);
+        }
     }
+    shared_.ring_parent();
+}
+
+bool supervisor::is_wild(sequence number) const {
+    return guard_.is_wild(number) && !window_.is_released(number); // the guard has read the word by then
 }
 
 bool supervisor::any_wild() const {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        if (guard_.is_wild(number)) {
+        if (is_wild(number)) {
             return true;
         }
     }
@@ -322,10 +348,7 @@ void supervisor::bury_all(const failure& reason) {
     }
     requests_.fail_all(reason);
     attribution_.fail_all(reason);
-    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        guard_.mend(number);
-    }
-    shared_.ring_parent();
+    mend_all();
 }
 
 } // namespace forkflow::nodes

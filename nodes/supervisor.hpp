@@ -60,14 +60,17 @@ private:
     void bury(const host_event& death);
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
-    void replace(std::uint32_t seat, bool barren, const std::string& why);
+    /// `inherits`: who sits there next has messages that only it may take.
+    void replace(std::uint32_t seat, bool barren, bool inherits, const std::string& why);
     void count_barren(const std::string& why);
+    void forget_barren_deaths_after_progress();
     bool any_ready();
     void begin_purge();
     void end_purge_without(const worker_identity& gone);
+    void mend_all();
+    [[nodiscard]] bool is_wild(sequence number) const;
     [[nodiscard]] bool any_wild() const;
     void bury_all(const failure& reason);
-    [[nodiscard]] worker_identity heir_of(std::uint32_t seat) const;
     [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
     [[nodiscard]] std::string last_text(const host_event& death);
 
@@ -93,6 +96,7 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};
     std::atomic<std::uint64_t> recycled_{0};
+    sequence barren_at_;         ///< the next number to emit at the last death
     unsigned barren_deaths_ = 0; ///< of workers that never became ready, since one was seen that did
 };
 
