@@ -4,6 +4,18 @@
 #include <algorithm>
 
 namespace forkflow::nodes {
+namespace {
+
+/// Without deadlines, so long the next message to emit may stand still until it is looked at a first time.
+constexpr std::int64_t first_look_ns = 1'000'000'000;
+
+std::int64_t monotonic_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+} // namespace
 
 deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds deadline,
                                const request_ring& requests, const reorder_window& window,
@@ -16,18 +28,16 @@ deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds dea
     , host_(host) {}
 
 std::int64_t deadline_watch::look() {
-    if (deadline_.count() == 0) {
-        return -1;
-    }
     asleep_.store(true,
                   std::memory_order_seq_cst); // say so, then look again; the partner is message_committed
     if (idle()) {
         return -1;
     }
     asleep_.store(false, std::memory_order_relaxed);
-    const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                 std::chrono::steady_clock::now().time_since_epoch())
-                                 .count();
+    const std::int64_t now = monotonic_ns();
+    if (deadline_.count() == 0) {
+        return watch_head_alone(now);
+    }
     const std::int64_t patience = condemn_overdue(now);
     watch_head(now);
     return patience;
@@ -40,15 +50,22 @@ std::int64_t deadline_watch::condemn_overdue(std::int64_t now_ns) {
         if (since == 0) {
             continue;
         }
-        const std::int64_t left = since + deadline_.count() - now_ns;
-        if (left > 0) {
-            patience = std::min(patience, left);
+        // A clock that has begun before there were clocks, or will begin, was set by a wild worker.
+        const bool possible = since > 0 && since <= monotonic_ns();
+        const std::int64_t used = possible ? now_ns - since : deadline_.count(); // may be below 0
+        if (used < deadline_.count()) {
+            patience = std::min(patience, deadline_.count() - used);
             continue;
         }
         const std::optional<sequence> number = claimed_by(seats_.sitter(seat));
         // Unchanged: the claim that was found is the one that began then, and not its successor's.
-        if (number && shared_.seat(seat).running_since_ns.load(std::memory_order_acquire) == since) {
+        if (shared_.seat(seat).running_since_ns.load(std::memory_order_acquire) != since) {
+            continue;
+        }
+        if (number) {
             condemn(*number);
+        } else if (seats_.taken(seat)) { // it runs something, and its claim is not what it was
+            host_.kill(seat, seats_.incarnation(seat));
         }
     }
     return std::max<std::int64_t>(patience, 1);
@@ -79,9 +96,66 @@ void deadline_watch::watch_head(std::int64_t now_ns) {
     } else if (now_ns - head_since_ns_ >= 2 * deadline_.count() && head_rung_) {
         kill_who_stands_still(head);
     } else if (now_ns - head_since_ns_ >= deadline_.count()) {
+        nudge(head);
         shared_.ring_all_seats(); // a ring may have been spent on a worker that is stopped
         head_rung_ = true;
         head_since_ns_ = now_ns - deadline_.count(); // who was rung has another deadline's time
+    }
+}
+
+std::int64_t deadline_watch::watch_head_alone(std::int64_t now_ns) {
+    const std::uint64_t bits = shared_.state(window_.next_to_emit()).load(std::memory_order_seq_cst);
+    if (bits != head_bits_) {
+        head_bits_ = bits;
+        head_since_ns_ = now_ns;
+        next_look_ns_ = first_look_ns;
+    } else if (now_ns - head_since_ns_ >= next_look_ns_) {
+        nudge(state_word::unpacked(bits));
+        next_look_ns_ *= 2;
+    }
+    return std::max<std::int64_t>(head_since_ns_ + next_look_ns_ - now_ns, 1);
+}
+
+void deadline_watch::nudge(state_word head) {
+    if (head.number != window_.next_to_emit()) {
+        return;
+    }
+    if (head.owned() && head.seat != parent_seat && !lives(head.seat, head.incarnation)) {
+        // Its owner's death was settled before it became the owner: only a wild worker can have written this.
+        std::uint64_t expected = head.packed();
+        head.state = message_state::ready;
+        shared_.state(head.number)
+            .compare_exchange_strong(expected, head.packed(), std::memory_order_seq_cst);
+    }
+    if (head.state == message_state::condemned) {
+        host_.kill(head.seat, head.incarnation);
+    } else if (!head.unfinished()) {
+        shared_.ring_parent();
+    } else if (head.state == message_state::ready) {
+        find_an_heir(head);
+        shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+        shared_.ring_all_seats();
+    } else if (head.state == message_state::claimed && head.seat < seats_.size()) {
+        shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+        shared_.ring_seat(head.seat);
+    }
+}
+
+/// The heir that a message waits for may be nobody: then whoever lives is.
+void deadline_watch::find_an_heir(state_word head) {
+    if (!head.has_heir() ||
+        (head.seat < seats_.size() && seats_.taken(head.seat) && seats_.knows(head.seat, head.incarnation))) {
+        return;
+    }
+    std::uint64_t expected = head.packed();
+    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
+        if (seats_.taken(seat)) {
+            head.seat = seat;
+            head.incarnation = seats_.incarnation(seat);
+            shared_.state(head.number)
+                .compare_exchange_strong(expected, head.packed(), std::memory_order_seq_cst);
+            return;
+        }
     }
 }
 
@@ -94,6 +168,7 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
         return;
     }
     if (head.state != message_state::ready) {
+        nudge(head);
         return;
     }
     // Nobody claims it. Who is at work on something else will come to it.
@@ -110,12 +185,12 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
 }
 
 bool deadline_watch::is_ready(std::uint32_t seat) const {
-    return seats_.taken(seat) && shared_.seat(seat).stage.load(std::memory_order_relaxed) ==
-                                     static_cast<std::uint32_t>(worker_stage::ready);
+    const auto stage = static_cast<worker_stage>(shared_.seat(seat).stage.load(std::memory_order_relaxed));
+    return seats_.taken(seat) && stage != worker_stage::starting && stage != worker_stage::initialising;
 }
 
 void deadline_watch::message_committed() {
-    if (deadline_.count() > 0 && asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false)) {
+    if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false)) {
         host_.interrupt();
     }
 }

@@ -42,7 +42,8 @@ rings::rings(const pool_options& options, sequence first)
     , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
     , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
-              result_extents_offset_ + result_slots_ * extent_bytes_) {
+              result_extents_offset_ + result_slots_ * extent_bytes_)
+    , commits_(capacity_) {
     parent().admitted.store(first + window_ - 1, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < capacity_; ++i) {
         // One lap behind, so that a worker which looks for work there sees "not yet submitted".
