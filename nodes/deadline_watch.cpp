@@ -143,8 +143,7 @@ void deadline_watch::nudge(state_word head) {
 
 /// The heir that a message waits for may be nobody: then whoever lives is.
 void deadline_watch::find_an_heir(state_word head) {
-    if (!head.has_heir() ||
-        (head.seat < seats_.size() && seats_.taken(head.seat) && seats_.knows(head.seat, head.incarnation))) {
+    if (!head.has_heir() || lives(head.seat, head.incarnation)) {
         return;
     }
     std::uint64_t expected = head.packed();
@@ -182,6 +181,10 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
             host_.kill(seat, seats_.incarnation(seat));
         }
     }
+}
+
+bool deadline_watch::lives(std::uint32_t seat, std::uint32_t incarnation) const {
+    return seats_.knows(seat, incarnation) && seats_.taken(seat);
 }
 
 bool deadline_watch::is_ready(std::uint32_t seat) const {

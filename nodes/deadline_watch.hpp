@@ -39,13 +39,14 @@ public:
 private:
     [[nodiscard]] bool idle() const;
     [[nodiscard]] bool is_ready(std::uint32_t seat) const;
+    [[nodiscard]] bool lives(std::uint32_t seat, std::uint32_t incarnation) const;
     [[nodiscard]] std::optional<sequence> claimed_by(const worker_identity& who) const;
     [[nodiscard]] std::int64_t condemn_overdue(std::int64_t now_ns);
     void condemn(sequence number);
     void watch_head(std::int64_t now_ns);
     [[nodiscard]] std::int64_t watch_head_alone(std::int64_t now_ns);
     /// Makes good what a wake that was lost would have done.
-    void nudge(const state_word& head);
+    void nudge(state_word head);
     void find_an_heir(state_word head);
     void kill_who_stands_still(const state_word& head);
 
