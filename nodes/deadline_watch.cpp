@@ -28,6 +28,7 @@ deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds dea
     , host_(host) {}
 
 std::int64_t deadline_watch::look() {
+    stands_still_ = false;
     asleep_.store(true,
                   std::memory_order_seq_cst); // say so, then look again; the partner is message_committed
     if (idle()) {
@@ -110,13 +111,18 @@ std::int64_t deadline_watch::watch_head_alone(std::int64_t now_ns) {
         head_since_ns_ = now_ns;
         next_look_ns_ = first_look_ns;
     } else if (now_ns - head_since_ns_ >= next_look_ns_) {
-        nudge(state_word::unpacked(bits));
+        const state_word head = state_word::unpacked(bits);
+        nudge(head);
+        if (next_look_ns_ > first_look_ns && head.state == message_state::ready) {
+            kill_who_stands_still(head); // all were woken for it, and nobody came
+        }
         next_look_ns_ *= 2;
     }
     return std::max<std::int64_t>(head_since_ns_ + next_look_ns_ - now_ns, 1);
 }
 
 void deadline_watch::nudge(state_word head) {
+    stands_still_ = true;
     if (head.number != window_.next_to_emit()) {
         return;
     }
@@ -170,14 +176,20 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
         nudge(head);
         return;
     }
-    // Nobody claims it. Who is at work on something else will come to it.
+    // Nobody claims it. Who is at work on something else will come to it; but not if what it does then waits
+    // for this message to leave.
+    const sequence admitted = shared_.parent().admitted.load(std::memory_order_relaxed);
+    const auto may_claim = [&](std::uint32_t seat) {
+        return !head.has_heir() || head.names(seat, seats_.incarnation(seat));
+    };
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (claimed_by(seats_.sitter(seat))) {
+        const std::optional<sequence> at_work = claimed_by(seats_.sitter(seat));
+        if (at_work && !before(admitted, *at_work) && may_claim(seat)) {
             return;
         }
     }
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (is_ready(seat) && (!head.has_heir() || head.seat == seat)) {
+        if (is_ready(seat) && may_claim(seat)) {
             host_.kill(seat, seats_.incarnation(seat));
         }
     }

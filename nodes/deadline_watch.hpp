@@ -33,6 +33,8 @@ public:
     /// Condemns what is overdue, and kills. Returns for how long nothing can become overdue, in nanoseconds;
     /// -1: until message_committed.
     [[nodiscard]] std::int64_t look();
+    /// True if the last look found that the next message to emit stands still.
+    [[nodiscard]] bool stands_still() const noexcept { return stands_still_; }
     /// Wakes the supervisor if it sleeps without a limit. Thread-safe.
     void message_committed();
 
@@ -59,6 +61,7 @@ private:
     std::atomic<bool> asleep_{false};
     std::uint64_t head_bits_ = 0; ///< the state word of the next message to emit, when last looked at
     std::int64_t head_since_ns_ = 0;
+    bool stands_still_ = false;
     std::int64_t next_look_ns_ = 0; ///< without deadlines: after so long at the same head
     bool head_rung_ = false;
 };

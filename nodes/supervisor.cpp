@@ -81,6 +81,9 @@ std::int64_t supervisor::tend() {
     }
     kill_slow_starters(now);
     std::int64_t patience = watch_.look();
+    if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
+        begin_purge();
+    }
     if (const auto next = next_time()) {
         const std::int64_t left =
             std::max<std::int64_t>(std::chrono::nanoseconds(*next - clock::now()).count(), 1);
