@@ -133,7 +133,8 @@ void deadline_watch::nudge(state_word head) {
         shared_.state(head.number)
             .compare_exchange_strong(expected, head.packed(), std::memory_order_seq_cst);
     }
-    if (head.state == message_state::condemned) {
+    if (head.state == message_state::condemned ||
+        (head.state == message_state::claimed && owns_another(head))) {
         host_.kill(head.seat, head.incarnation);
     } else if (!head.unfinished()) {
         shared_.ring_parent();
@@ -212,6 +213,17 @@ void deadline_watch::message_committed() {
 
 bool deadline_watch::idle() const {
     return requests_.next() == window_.next_to_emit();
+}
+
+/// No worker has two messages; so one of the two words was written by a wild one.
+bool deadline_watch::owns_another(const state_word& claim) const {
+    for (sequence number = claim.number + 1; before(number, requests_.next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number == number && word.owned() && word.names(claim.seat, claim.incarnation)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 std::optional<sequence> deadline_watch::claimed_by(const worker_identity& who) const {

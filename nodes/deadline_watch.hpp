@@ -43,6 +43,7 @@ private:
     [[nodiscard]] bool is_ready(std::uint32_t seat) const;
     [[nodiscard]] bool lives(std::uint32_t seat, std::uint32_t incarnation) const;
     [[nodiscard]] std::optional<sequence> claimed_by(const worker_identity& who) const;
+    [[nodiscard]] bool owns_another(const state_word& claim) const;
     [[nodiscard]] std::int64_t condemn_overdue(std::int64_t now_ns);
     void condemn(sequence number);
     void watch_head(std::int64_t now_ns);
