@@ -106,10 +106,13 @@ void process_host::fork_server(const worker_main& main, const std::vector<int>& 
     if (server_pid_ == 0) {
         leave_process_group();
         buffers.replace_others();
-        // Closed here already, so that a parent with few descriptors left has no child with none.
-        socket_.reset();
-        interrupt_.reset();
-        lifeline_.reset();
+        // Closed here already, so that a parent with few descriptors left has no child with none; but not
+        // where standard ones belong, which an application may lack.
+        for (descriptor* const parents : {&socket_, &interrupt_, &lifeline_}) {
+            if (parents->get() > STDERR_FILENO) {
+                parents->reset();
+            }
+        }
         run_fork_server({.socket = server_end.get(),
                          .lifeline = lifeline_end.get(),
                          .parent_pid = parent_pid,
