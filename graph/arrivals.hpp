@@ -59,6 +59,7 @@ public:
         }
         if constexpr (Queueing) {
             const bool first = queue_.empty();
+            // NOLINTNEXTLINE(performance-move-const-arg)
             queue_.push_back({message, std::move(waiters)});
             lock.unlock();
             one.keep();
@@ -165,6 +166,7 @@ public:
     std::size_t drop() {
         const std::size_t dropped = queue_.size();
         queue_.clear();
+        // NOLINTNEXTLINE(readability-static-accessed-through-instance)
         on_the_way_.clear();
         return dropped;
     }
@@ -189,6 +191,7 @@ private:
         if (!number) {
             return false;
         }
+        // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
         on_the_way_.arrived(std::move(waiters));
         lock.unlock();
         one.keep();
@@ -327,6 +330,7 @@ private:
         if (!number) {
             return false;
         }
+        // NOLINTNEXTLINE(readability-static-accessed-through-instance)
         on_the_way_.arrived(std::move(first.waiters));
         filling_ = true;
         lock.unlock();
@@ -357,6 +361,7 @@ private:
         }
         std::unique_lock lock(mutex_);
         const auto number = stream_->try_reserve(message);
+        // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
         on_the_way_.arrived(std::move(waiters));
         pulling_ = false;
         lock.unlock();

@@ -67,6 +67,7 @@ std::uint64_t fingerprint(const dl_phdr_info& module) {
         sum.add(segment.p_memsz);
         if (segment.p_type == PT_NOTE && holds(module, segment.p_vaddr, segment.p_memsz, PF_R)) {
             // Among the notes is the build id.
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is what the linker tells
             sum.add({reinterpret_cast<const char*>(module.dlpi_addr + segment.p_vaddr), segment.p_memsz});
         }
     }

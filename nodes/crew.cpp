@@ -43,7 +43,10 @@ std::unique_ptr<worker_host> pool::crew::make_host(pool& owner, const portable_b
     const worker_main main = [&owner, live](std::uint32_t seat, std::uint32_t incarnation) {
         return live(owner.shared_, owner.options_, owner.body_, {.seat = seat, .incarnation = incarnation});
     };
-    return options.testing.host ? options.testing.host(main) : std::make_unique<process_host>(main, options);
+    if (options.testing.host) {
+        return options.testing.host(main);
+    }
+    return std::make_unique<process_host>(main, options);
 }
 
 pool::crew::crew(pool& owner, std::function<void()> on_progress, const portable_body& portable)

@@ -16,7 +16,6 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-
 #include <span>
 #include <utility>
 
@@ -26,10 +25,13 @@ process_host::process_host(const worker_main& main, const pool_options& options)
     server_ends ends = connect();
     interrupt_ = descriptor(checked("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
     server_ = fork_helper([&](int parent_pid) {
-        // Closed here already, so that a parent with few descriptors left has no child with none.
-        socket_.reset();
-        interrupt_.reset();
-        lifeline_.reset();
+        // Closed here already, so that a parent with few descriptors left has no child with none; but not
+        // where standard ones belong, which an application may lack.
+        for (descriptor* const parents : {&socket_, &interrupt_, &lifeline_}) {
+            if (parents->get() > STDERR_FILENO) {
+                parents->reset();
+            }
+        }
         run_fork_server({.socket = ends.socket.get(),
                          .lifeline = ends.lifeline.get(),
                          .parent_pid = parent_pid,

@@ -45,7 +45,7 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
               result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing))
     , commits_(capacity_) {
-    if (!existing) {
+    if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
         set_up();
     }
 }

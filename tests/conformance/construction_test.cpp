@@ -174,7 +174,7 @@ TEMPLATE_TEST_CASE("Inputs need no assignment, outputs no assignment and no defa
     }
     g.wait_for_all();
     CHECK(results.size() == 100);
-    CHECK(results.back() == 100);
+    CHECK(std::count(results.begin(), results.end(), 100) == 1); // oneTBB's own nodes may reorder
 }
 
 TEST_CASE("A successor that refuses may pull an outcome that cannot be assigned") {

@@ -205,7 +205,7 @@ TEST_CASE("A fork_server takes functions, lambdas without captures and states th
     const pool_options options{.workers = 2, .server = &early};
     CHECK(line(options, plain_body).fault_of(50, thrice) == "");
     CHECK(line(options, [](number message) { return 3 * message; }).fault_of(50, thrice) == "");
-    const number offset = 7;
+    number offset = 7;
     CHECK(line(options, [offset](number message) {
               return message + offset;
           }).fault_of(50, [](number message) { return message + 7; }) == "");

@@ -7,6 +7,7 @@
 #include "support/number_line.hpp"
 #include "support/processes.hpp"
 #include "support/sanitized.hpp"
+#include "support/shared_flags.hpp"
 
 #include <oneapi/tbb/global_control.h>
 
@@ -32,7 +33,6 @@ using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
-using forkflow_test::itself;
 using forkflow_test::number;
 using forkflow_test::number_line;
 
@@ -186,7 +186,14 @@ TEST_CASE("When no process can be made, a node is refused, or its messages fail,
 TEST_CASE("child: a limit on processes when workers are replaced", "[.child]") {
     const forkflow_test::watchdog limit(60s);
     become_somebody();
-    number_line line(pool_options{.workers = 2, .attempts = 5}, itself);
+    const forkflow_test::shared_flags flags(1);
+    number_line line(pool_options{.workers = 2, .attempts = 5}, [&](number message) {
+        if (message < 2) { // so that both workers are known to be there
+            flags.add(0);
+            flags.wait_for(0, 2);
+        }
+        return message;
+    });
     line.put(0, 20);
     line.finish();
     limit_processes_of_fork_server(1);

@@ -85,8 +85,8 @@ TEST_CASE("A body that leaks all the memory it may have still says that there is
     number_line line(pool_options{.workers = 1, .limits = {.memory_bytes = std::size_t{8} << 20U}},
                      [](number message) {
                          static std::vector<void*> lost(1U << 19U);
-                         for (std::size_t i = 0; message == 1; ++i) {
-                             lost.at(i) = ::operator new(40);
+                         for (std::size_t i = 0; message == 1 && i < lost.size(); ++i) {
+                             lost[i] = ::operator new(40);
                          }
                          return message;
                      });

@@ -118,8 +118,10 @@ TEST_CASE("put refuses when there is no room in time, and uses up no number") {
 
 TEST_CASE("Nobody needs to get for the queue to take as much as its bounds say") {
     const bounded_test bounds;
-    for (const auto& [window, requests] :
+    for (const auto& bounds_of :
          {std::pair<std::size_t, std::size_t>{1, 1}, {10, 10}, {3, 20}, {20, 3}, {1, 50}, {50, 1}}) {
+        const std::size_t window = bounds_of.first; // clang 14 lets no lambda have a structured binding
+        const std::size_t requests = bounds_of.second;
         queue_of_numbers queue(pool_options{.workers = 2, .window = window, .requests = requests}, itself);
         for (std::size_t message = 0; message < window + requests; ++message) {
             REQUIRE(queue.put(static_cast<number>(message)));
