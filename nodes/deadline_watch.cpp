@@ -139,29 +139,11 @@ void deadline_watch::nudge(state_word head) {
     } else if (!head.unfinished()) {
         shared_.ring_parent();
     } else if (head.state == message_state::ready) {
-        find_an_heir(head);
         shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
         shared_.ring_all_seats();
     } else if (head.state == message_state::claimed && head.seat < seats_.size()) {
         shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
         shared_.ring_seat(head.seat);
-    }
-}
-
-/// The heir that a message waits for may be nobody: then whoever lives is.
-void deadline_watch::find_an_heir(state_word head) {
-    if (!head.has_heir() || lives(head.seat, head.incarnation)) {
-        return;
-    }
-    std::uint64_t expected = head.packed();
-    for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (seats_.taken(seat)) {
-            head.seat = seat;
-            head.incarnation = seats_.incarnation(seat);
-            shared_.state(head.number)
-                .compare_exchange_strong(expected, head.packed(), std::memory_order_seq_cst);
-            return;
-        }
     }
 }
 

@@ -50,7 +50,6 @@ private:
     [[nodiscard]] std::int64_t watch_head_alone(std::int64_t now_ns);
     /// Makes good what a wake that was lost would have done.
     void nudge(state_word head);
-    void find_an_heir(state_word head);
     void kill_who_stands_still(const state_word& head);
 
     const rings& shared_;

@@ -67,18 +67,27 @@ void supervisor::bury_all_workers() {
                           .incarnation = seats_.incarnation(seat),
                           .signal = SIGKILL};
     };
-    for (std::uint32_t relief = 0; relief < seats_.size(); ++relief) {
-        if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief)) {
-            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
-            attribution_.settle(death_in(relief), seats_.next_sitter(*tired), reason);
-            lay_out(relief);
-            deaths_.fetch_add(1, std::memory_order_relaxed);
-        }
-    }
+    std::vector<std::uint32_t> left; // first all seats are vacant: words name none but who is to come
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
         if (seats_.taken(seat)) {
-            bury(death_in(seat), reason);
+            lay_out(seat);
+            left.push_back(seat);
         }
+    }
+    std::erase_if(left, [&](std::uint32_t relief) {
+        const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief);
+        if (tired) {
+            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
+            const host_event death = death_in(relief);
+            attribution_.settle(death, seats_.next_sitter(*tired), reason);
+            seats_.make_spare(relief);
+            end_purge_without({.seat = relief, .incarnation = death.incarnation});
+            deaths_.fetch_add(1, std::memory_order_relaxed);
+        }
+        return tired.has_value();
+    });
+    for (const std::uint32_t seat : left) {
+        bury(death_in(seat), reason);
     }
 }
 
@@ -206,8 +215,7 @@ void supervisor::look_for_relief_requests() {
 
 std::optional<std::uint32_t> supervisor::spare_seat() const {
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (!seats_.taken(seat) && std::none_of(vacant_.begin(), vacant_.end(),
-                                                [&](const vacancy& due) { return due.seat == seat; })) {
+        if (seats_.spare(seat)) {
             return seat;
         }
     }
@@ -278,7 +286,8 @@ void supervisor::let_everybody_look() {
 void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::string& why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
         reliefs_.end(*relief);
-        if (!owed) { // it takes over, and this seat is spare
+        if (!owed) { // it takes over
+            seats_.make_spare(seat);
             return;
         }
         reliefs_.begin(seat, *relief); // it is at work already, so it goes once its fresh relief is ready
@@ -289,6 +298,7 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
     }
     if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat); tired && !owed) {
         reliefs_.end(seat); // the one that it was to relieve works on
+        seats_.make_spare(seat);
         reliefs_.defer(*tired, clock::now() + vacancy_time);
         count_barren(why);
         return;
@@ -375,6 +385,7 @@ void supervisor::mend_all() {
             guard_.mend(number);
         }
     }
+    shared_.ring_all_seats(); // who began meanwhile may have stopped in front of such a word
     shared_.ring_parent();
 }
 
