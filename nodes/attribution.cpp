@@ -43,6 +43,7 @@ attribution::settlement attribution::settle(const host_event& death, const worke
 
 bool attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
                          const std::string& reason) {
+    std::uint64_t expected = word.packed(); // nobody may change it; but another worker may be wild
     const bool again = word.attempt < attempts_;
     if (again) {
         retries_.fetch_add(1, std::memory_order_relaxed);
@@ -56,7 +57,7 @@ bool attribution::charge(state_word word, const host_event& death, const worker_
         failures_.put(word.number, std::move(outcome));
         word.state = message_state::failed;
     }
-    shared_.state(word.number).store(word.packed(), std::memory_order_seq_cst);
+    shared_.state(word.number).compare_exchange_strong(expected, word.packed(), std::memory_order_seq_cst);
     return again;
 }
 

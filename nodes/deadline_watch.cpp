@@ -4,6 +4,18 @@
 #include <algorithm>
 
 namespace forkflow::nodes {
+namespace {
+
+/// Without deadlines, so long the next message to emit may stand still until it is looked at a first time.
+constexpr std::int64_t first_look_ns = 1'000'000'000;
+
+std::int64_t monotonic_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+} // namespace
 
 deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds deadline,
                                const request_ring& requests, const reorder_window& window,
@@ -16,18 +28,17 @@ deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds dea
     , host_(host) {}
 
 std::int64_t deadline_watch::look() {
-    if (deadline_.count() == 0) {
-        return -1;
-    }
+    stands_still_ = false;
     asleep_.store(true,
                   std::memory_order_seq_cst); // say so, then look again; the partner is message_committed
     if (idle()) {
         return -1;
     }
     asleep_.store(false, std::memory_order_relaxed);
-    const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                 std::chrono::steady_clock::now().time_since_epoch())
-                                 .count();
+    const std::int64_t now = monotonic_ns();
+    if (deadline_.count() == 0) {
+        return watch_head_alone(now);
+    }
     const std::int64_t patience = condemn_overdue(now);
     watch_head(now);
     return patience;
@@ -40,15 +51,22 @@ std::int64_t deadline_watch::condemn_overdue(std::int64_t now_ns) {
         if (since == 0) {
             continue;
         }
-        const std::int64_t left = since + deadline_.count() - now_ns;
-        if (left > 0) {
-            patience = std::min(patience, left);
+        // A clock that has begun before there were clocks, or will begin, was set by a wild worker.
+        const bool possible = since > 0 && since <= monotonic_ns();
+        const std::int64_t used = possible ? now_ns - since : deadline_.count(); // may be below 0
+        if (used < deadline_.count()) {
+            patience = std::min(patience, deadline_.count() - used);
             continue;
         }
         const std::optional<sequence> number = claimed_by(seats_.sitter(seat));
         // Unchanged: the claim that was found is the one that began then, and not its successor's.
-        if (number && shared_.seat(seat).running_since_ns.load(std::memory_order_acquire) == since) {
+        if (shared_.seat(seat).running_since_ns.load(std::memory_order_acquire) != since) {
+            continue;
+        }
+        if (number) {
             condemn(*number);
+        } else if (seats_.taken(seat)) { // it runs something, and its claim is not what it was
+            host_.kill(seat, seats_.incarnation(seat));
         }
     }
     return std::max<std::int64_t>(patience, 1);
@@ -79,9 +97,53 @@ void deadline_watch::watch_head(std::int64_t now_ns) {
     } else if (now_ns - head_since_ns_ >= 2 * deadline_.count() && head_rung_) {
         kill_who_stands_still(head);
     } else if (now_ns - head_since_ns_ >= deadline_.count()) {
+        nudge(head);
         shared_.ring_all_seats(); // a ring may have been spent on a worker that is stopped
         head_rung_ = true;
         head_since_ns_ = now_ns - deadline_.count(); // who was rung has another deadline's time
+    }
+}
+
+std::int64_t deadline_watch::watch_head_alone(std::int64_t now_ns) {
+    const std::uint64_t bits = shared_.state(window_.next_to_emit()).load(std::memory_order_seq_cst);
+    if (bits != head_bits_) {
+        head_bits_ = bits;
+        head_since_ns_ = now_ns;
+        next_look_ns_ = first_look_ns;
+    } else if (now_ns - head_since_ns_ >= next_look_ns_) {
+        const state_word head = state_word::unpacked(bits);
+        nudge(head);
+        if (next_look_ns_ > first_look_ns && head.state == message_state::ready) {
+            kill_who_stands_still(head); // all were woken for it, and nobody came
+        }
+        next_look_ns_ *= 2;
+    }
+    return std::max<std::int64_t>(head_since_ns_ + next_look_ns_ - now_ns, 1);
+}
+
+void deadline_watch::nudge(state_word head) {
+    stands_still_ = true;
+    if (head.number != window_.next_to_emit()) {
+        return;
+    }
+    if (head.owned() && head.seat != parent_seat && !lives(head.seat, head.incarnation)) {
+        // Its owner's death was settled before it became the owner: only a wild worker can have written this.
+        std::uint64_t expected = head.packed();
+        head.state = message_state::ready;
+        shared_.state(head.number)
+            .compare_exchange_strong(expected, head.packed(), std::memory_order_seq_cst);
+    }
+    if (head.state == message_state::condemned ||
+        (head.state == message_state::claimed && owns_another(head))) {
+        host_.kill(head.seat, head.incarnation);
+    } else if (!head.unfinished()) {
+        shared_.ring_parent();
+    } else if (head.state == message_state::ready) {
+        shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+        shared_.ring_all_seats();
+    } else if (head.state == message_state::claimed && head.seat < seats_.size()) {
+        shared_.parent().reopened.fetch_add(1, std::memory_order_seq_cst); // (D1)
+        shared_.ring_seat(head.seat);
     }
 }
 
@@ -94,34 +156,56 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
         return;
     }
     if (head.state != message_state::ready) {
+        nudge(head);
         return;
     }
-    // Nobody claims it. Who is at work on something else will come to it.
+    // Nobody claims it. Who is at work on something else will come to it; but not if what it does then waits
+    // for this message to leave.
+    const sequence admitted = shared_.parent().admitted.load(std::memory_order_relaxed);
+    const auto may_claim = [&](std::uint32_t seat) {
+        return !head.has_heir() || head.names(seat, seats_.incarnation(seat));
+    };
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (claimed_by(seats_.sitter(seat))) {
+        const std::optional<sequence> at_work = claimed_by(seats_.sitter(seat));
+        if (at_work && !before(admitted, *at_work) && may_claim(seat)) {
             return;
         }
     }
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (is_ready(seat) && (!head.has_heir() || head.seat == seat)) {
+        if (is_ready(seat) && may_claim(seat)) {
             host_.kill(seat, seats_.incarnation(seat));
         }
     }
 }
 
+bool deadline_watch::lives(std::uint32_t seat, std::uint32_t incarnation) const {
+    return seats_.knows(seat, incarnation) && seats_.taken(seat);
+}
+
 bool deadline_watch::is_ready(std::uint32_t seat) const {
-    return seats_.taken(seat) && shared_.seat(seat).stage.load(std::memory_order_relaxed) ==
-                                     static_cast<std::uint32_t>(worker_stage::ready);
+    const auto stage = static_cast<worker_stage>(shared_.seat(seat).stage.load(std::memory_order_relaxed));
+    return seats_.taken(seat) && stage != worker_stage::starting && stage != worker_stage::initialising;
 }
 
 void deadline_watch::message_committed() {
-    if (deadline_.count() > 0 && asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false)) {
+    if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false)) {
         host_.interrupt();
     }
 }
 
 bool deadline_watch::idle() const {
     return requests_.next() == window_.next_to_emit();
+}
+
+/// No worker has two messages; so one of the two words was written by a wild one.
+bool deadline_watch::owns_another(const state_word& claim) const {
+    for (sequence number = claim.number + 1; before(number, requests_.next()); ++number) {
+        const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+        if (word.number == number && word.owned() && word.names(claim.seat, claim.incarnation)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 std::optional<sequence> deadline_watch::claimed_by(const worker_identity& who) const {

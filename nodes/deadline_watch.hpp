@@ -13,9 +13,13 @@
 
 namespace forkflow::nodes {
 
-/// Used by the supervisor's thread, but for message_committed. Without a deadline it does nothing and costs
-/// nothing; with one, the supervisor wakes about once per deadline while messages are in flight, and not at
-/// all while none is.
+/// Used by the supervisor's thread, but for message_committed. With a deadline the supervisor wakes about
+/// once per deadline while messages are in flight, and not at all while none is.
+///
+/// Without a deadline it looks at a message to emit that stands still after one second, after two, after
+/// four, and so on. It wakes who seems to be at work on it, lets all workers look from the oldest message on
+/// if nobody is, and the parent if it is done: so that no wild worker that wrote over lists of sleepers, or
+/// gave a message to somebody who is not at work on it, has lost a wake for good.
 ///
 /// A body whose clock has run out is condemned. A worker can also stand still with its clock stopped, if
 /// somebody stops its process between two steps; that shows in the next message to emit, which then does not
@@ -29,16 +33,23 @@ public:
     /// Condemns what is overdue, and kills. Returns for how long nothing can become overdue, in nanoseconds;
     /// -1: until message_committed.
     [[nodiscard]] std::int64_t look();
+    /// True if the last look found that the next message to emit stands still.
+    [[nodiscard]] bool stands_still() const noexcept { return stands_still_; }
     /// Wakes the supervisor if it sleeps without a limit. Thread-safe.
     void message_committed();
 
 private:
     [[nodiscard]] bool idle() const;
     [[nodiscard]] bool is_ready(std::uint32_t seat) const;
+    [[nodiscard]] bool lives(std::uint32_t seat, std::uint32_t incarnation) const;
     [[nodiscard]] std::optional<sequence> claimed_by(const worker_identity& who) const;
+    [[nodiscard]] bool owns_another(const state_word& claim) const;
     [[nodiscard]] std::int64_t condemn_overdue(std::int64_t now_ns);
     void condemn(sequence number);
     void watch_head(std::int64_t now_ns);
+    [[nodiscard]] std::int64_t watch_head_alone(std::int64_t now_ns);
+    /// Makes good what a wake that was lost would have done.
+    void nudge(state_word head);
     void kill_who_stands_still(const state_word& head);
 
     const rings& shared_;
@@ -50,6 +61,8 @@ private:
     std::atomic<bool> asleep_{false};
     std::uint64_t head_bits_ = 0; ///< the state word of the next message to emit, when last looked at
     std::int64_t head_since_ns_ = 0;
+    bool stands_still_ = false;
+    std::int64_t next_look_ns_ = 0; ///< without deadlines: after so long at the same head
     bool head_rung_ = false;
 };
 

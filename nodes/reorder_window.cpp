@@ -6,7 +6,8 @@ namespace forkflow::nodes {
 
 reorder_window::reorder_window(const rings& shared)
     : shared_(shared)
-    , next_to_emit_(shared.first()) {}
+    , next_to_emit_(shared.first())
+    , released_(shared.first()) {}
 
 state_word reorder_window::next_word() const {
     // (P), (D3)
@@ -14,10 +15,22 @@ state_word reorder_window::next_word() const {
         shared_.state(next_to_emit_.load(std::memory_order_relaxed)).load(std::memory_order_seq_cst));
 }
 
+/// What was not committed is no outcome, whatever a worker wrote; and a message is what it was committed as.
+bool reorder_window::is_outcome(const state_word& next) const {
+    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
+    const message_state committed = shared_.commits().begun(number);
+    if (next.number != number) {
+        return false;
+    }
+    return committed == message_state::ready
+               ? next.state == message_state::published || next.state == message_state::failed
+               : committed != message_state::empty && next.state == committed;
+}
+
 std::optional<waiting_outcome> reorder_window::peek() const {
     const sequence number = next_to_emit_.load(std::memory_order_relaxed);
     const state_word word = next_word();
-    if (word.number != number || word.unfinished()) {
+    if (!is_outcome(word)) {
         return std::nullopt;
     }
     waiting_outcome outcome{.number = number,
@@ -30,6 +43,7 @@ std::optional<waiting_outcome> reorder_window::peek() const {
         const slot place = shared_.result(number);
         const slot_header header =
             place.header; // copied once, then checked: a worker can write it at any time
+        std::atomic_signal_fence(std::memory_order_seq_cst); // so that nothing is fetched a second time
         outcome.payload = place.payload(header.length_bytes);
         outcome.kind = static_cast<result_kind>(header.kind);
         outcome.sound = header.number == number && outcome.payload.size() == header.length_bytes &&
@@ -41,7 +55,8 @@ std::optional<waiting_outcome> reorder_window::peek() const {
 void reorder_window::release() {
     const sequence number = next_to_emit_.load(std::memory_order_relaxed);
     const state_word empty{.number = number};
-    shared_.state(number).store(empty.packed(), std::memory_order_relaxed); // released by the next line
+    released_.store(number + 1, std::memory_order_relaxed);
+    shared_.state(number).store(empty.packed(), std::memory_order_release); // the acquire in word_guard
     next_to_emit_.store(number + 1, std::memory_order_release); // the acquire load in next_to_emit
     if (++released_since_admission_ > shared_.window() / 4) {
         admit();
@@ -73,8 +88,7 @@ bool reorder_window::arm() {
     const sequence number = next_to_emit_.load(std::memory_order_relaxed);
     shared_.parent().armed.store(arm_bit | number,
                                  std::memory_order_seq_cst); // (D3): say so, then look again
-    const state_word word = next_word();
-    return word.number != number || word.unfinished(); // else a ring that was given meanwhile is for nothing
+    return !is_outcome(next_word()); // else a ring that was given meanwhile is for nothing
 }
 
 void reorder_window::notify(sequence number) const {

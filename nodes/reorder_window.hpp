@@ -43,14 +43,21 @@ public:
     [[nodiscard]] sequence next_to_emit() const noexcept {
         return next_to_emit_.load(std::memory_order_acquire);
     }
+    /// True if `number` is released, or is being released: so that it is not in flight although
+    /// next_to_emit may still name it. Thread-safe; exact for who has read the word that release wrote.
+    [[nodiscard]] bool is_released(sequence number) const noexcept {
+        return before(number, released_.load(std::memory_order_acquire));
+    }
     /// Rings the parent if the collector waits for this number. Thread-safe.
     void notify(sequence number) const;
 
 private:
     [[nodiscard]] state_word next_word() const;
+    [[nodiscard]] bool is_outcome(const state_word& next) const;
 
     const rings& shared_;
     std::atomic<sequence> next_to_emit_;
+    std::atomic<sequence> released_; ///< the number behind the last one that was released
     std::uint32_t released_since_admission_ = 0;
 };
 

@@ -81,8 +81,9 @@ byte_writer request_ring::writer(sequence number) const {
 void request_ring::commit_request(sequence number, std::size_t length_bytes) {
     shared_.request(number).header = {.length_bytes = length_bytes, .kind = 0, .number = number};
     const state_word word{.number = number, .state = message_state::ready, .attempt = 1};
+    shared_.commits().begin(number, word.state);
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (R), (D1)
-    guard_.committed(number);
+    shared_.commits().end(number, word.state);
     if (const failure* const reason =
             broken_.load(std::memory_order_seq_cst)) { // fail_all may have passed by already
         fail_if_ready(number, *reason);
@@ -116,8 +117,9 @@ void request_ring::commit_failure(sequence number, failure outcome) {
 
 void request_ring::finish(sequence number, message_state state) {
     const state_word word{.number = number, .state = state};
+    shared_.commits().begin(number, state);
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (D3), (D4)
-    guard_.committed(number);
+    shared_.commits().end(number, state);
     window_.notify(number);
     if (shared_.count_down_room()) {
         shared_.ring_parent();
@@ -179,6 +181,7 @@ void request_ring::fail_if_ready(sequence number, const failure& reason) {
     if (word.number != number || word.state != message_state::ready) {
         return;
     }
+    const word_guard::parent_claim claiming(guard_);
     word.state = message_state::claimed;
     word.seat = parent_seat;
     if (shared_.state(number).compare_exchange_strong(bits, word.packed(), std::memory_order_seq_cst)) {

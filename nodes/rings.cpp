@@ -43,7 +43,8 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
     , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
-              result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing)) {
+              result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing))
+    , commits_(capacity_) {
     if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
         set_up();
     }

@@ -2,6 +2,7 @@
 // The rings: where in the shared mapping each part of the protocol lies, behind named accessors.
 #pragma once
 
+#include <forkflow/nodes/commit_log.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/shared_mapping.hpp>
@@ -69,6 +70,8 @@ public:
         return slot_at(memory_.open(), result_slots_offset_, result_extents_offset_,
                        number & (result_slots_ - 1));
     }
+    /// The parent's own: workers have a copy of no use.
+    [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
     [[nodiscard]] const shared_mapping& memory() const noexcept { return memory_; }
 
     /// Rings a sleeping worker whose name the caller has taken off a list.
@@ -121,6 +124,7 @@ private:
     std::size_t result_slots_offset_;
     std::size_t result_extents_offset_;
     shared_mapping memory_;
+    mutable commit_log commits_; ///< as changeable through a const rings as the memory is
 };
 
 } // namespace forkflow::nodes

@@ -33,7 +33,8 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , watch_(shared, options.deadline, requests, window, seats, host)
     , attribution_(shared, options.attempts, requests, window, failures)
     , reliefs_(shared, seats)
-    , in_vain_(shared.seats()) {}
+    , in_vain_(shared.seats())
+    , barren_at_(shared.first()) {}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
@@ -66,18 +67,27 @@ void supervisor::bury_all_workers() {
                           .incarnation = seats_.incarnation(seat),
                           .signal = SIGKILL};
     };
-    for (std::uint32_t relief = 0; relief < seats_.size(); ++relief) {
-        if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief)) {
-            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
-            attribution_.settle(death_in(relief), seats_.next_sitter(*tired), reason);
-            lay_out(relief);
-            deaths_.fetch_add(1, std::memory_order_relaxed);
-        }
-    }
+    std::vector<std::uint32_t> left; // first all seats are vacant: words name none but who is to come
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
         if (seats_.taken(seat)) {
-            bury(death_in(seat), reason);
+            lay_out(seat);
+            left.push_back(seat);
         }
+    }
+    std::erase_if(left, [&](std::uint32_t relief) {
+        const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief);
+        if (tired) {
+            reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
+            const host_event death = death_in(relief);
+            attribution_.settle(death, seats_.next_sitter(*tired), reason);
+            seats_.make_spare(relief);
+            end_purge_without({.seat = relief, .incarnation = death.incarnation});
+            deaths_.fetch_add(1, std::memory_order_relaxed);
+        }
+        return tired.has_value();
+    });
+    for (const std::uint32_t seat : left) {
+        bury(death_in(seat), reason);
     }
 }
 
@@ -86,6 +96,7 @@ void supervisor::handle(const host_event& event) {
         bury(event);
     } else if (event.what == host_event::kind::refused) {
         seats_.vacate(event.seat);
+        end_purge_without({.seat = event.seat, .incarnation = event.incarnation});
         if (!stopping_.load()) {
             // It may have been somebody's heir.
             const bool owed = attribution_.settle(event, seats_.next_sitter(event.seat)).inherited;
@@ -100,7 +111,7 @@ std::int64_t supervisor::tend() {
     if (stopping_.load()) {
         return -1;
     }
-    if (purge_wanted_.exchange(false) && purged_.empty() && any_wild()) {
+    if (purged_.empty() && (purge_wanted_.exchange(false) ? any_wild() : is_wild(window_.next_to_emit()))) {
         begin_purge();
     }
     const clock::time_point now = clock::now();
@@ -111,6 +122,9 @@ std::int64_t supervisor::tend() {
     }
     kill_slow_starters(now);
     std::int64_t patience = watch_.look();
+    if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
+        begin_purge();
+    }
     if (const auto next = next_time()) {
         const std::int64_t left =
             std::max<std::int64_t>(std::chrono::nanoseconds(*next - clock::now()).count(), 1);
@@ -201,8 +215,7 @@ void supervisor::look_for_relief_requests() {
 
 std::optional<std::uint32_t> supervisor::spare_seat() const {
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (!seats_.taken(seat) && std::none_of(vacant_.begin(), vacant_.end(),
-                                                [&](const vacancy& due) { return due.seat == seat; })) {
+        if (seats_.spare(seat)) {
             return seat;
         }
     }
@@ -235,6 +248,7 @@ void supervisor::bury(const host_event& death, const std::string& reason) {
     if (stopping_.load()) {
         return;
     }
+    forget_barren_deaths_after_progress();
     const worker_identity gone{.seat = death.seat, .incarnation = death.incarnation};
     const worker_stage stage = stage_of(death.seat);
     const bool purged = std::find(purged_.begin(), purged_.end(), gone) != purged_.end();
@@ -251,7 +265,7 @@ void supervisor::bury(const host_event& death, const std::string& reason) {
     replace(death.seat, !began && !purged && reason.empty(), owed,
             "workers die before they come to take a message; the last: " + last_text(death));
     end_purge_without(gone);
-    if (asked && !owed) {
+    if (asked && !owed && !any_wild()) {
         shared_.ring_one_idle(); // for the ring that it may have been given on its way out
     } else {
         let_everybody_look();
@@ -272,7 +286,8 @@ void supervisor::let_everybody_look() {
 void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::string& why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
         reliefs_.end(*relief);
-        if (!owed) { // it takes over, and this seat is spare
+        if (!owed) { // it takes over
+            seats_.make_spare(seat);
             return;
         }
         reliefs_.begin(seat, *relief); // it is at work already, so it goes once its fresh relief is ready
@@ -283,6 +298,7 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
     }
     if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat); tired && !owed) {
         reliefs_.end(seat); // the one that it was to relieve works on
+        seats_.make_spare(seat);
         reliefs_.defer(*tired, clock::now() + vacancy_time);
         count_barren(why);
         return;
@@ -293,6 +309,14 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
 void supervisor::count_barren(const std::string& why) {
     if (!any_ready() && ++barren_deaths_ >= most_barren_deaths) {
         bury_all({.kind = failure_kind::pool_failed, .what = why});
+    }
+}
+
+/// A wild worker may have written over the stages of all; but what has left, somebody has worked on.
+void supervisor::forget_barren_deaths_after_progress() {
+    const sequence head = window_.next_to_emit();
+    if (std::exchange(barren_at_, head) != head) {
+        barren_deaths_ = 0;
     }
 }
 
@@ -344,20 +368,34 @@ void supervisor::begin_purge() {
             host_.kill(seat, seats_.incarnation(seat));
         }
     }
+    if (purged_.empty()) { // nobody lives who could be at work on anything
+        mend_all();
+    }
 }
 
 void supervisor::end_purge_without(const worker_identity& gone) {
-    if (std::erase(purged_, gone) == 0 || !purged_.empty()) {
-        return;
+    if (std::erase(purged_, gone) > 0 && purged_.empty()) {
+        mend_all();
     }
+}
+
+void supervisor::mend_all() {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        guard_.mend(number);
+        if (is_wild(number)) {
+            guard_.mend(number);
+        }
     }
+    shared_.ring_all_seats(); // who began meanwhile may have stopped in front of such a word
+    shared_.ring_parent();
+}
+
+bool supervisor::is_wild(sequence number) const {
+    return guard_.is_wild(number) && !window_.is_released(number); // the guard has read the word by then
 }
 
 bool supervisor::any_wild() const {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        if (guard_.is_wild(number)) {
+        if (is_wild(number)) {
             return true;
         }
     }
@@ -373,10 +411,7 @@ void supervisor::bury_all(const failure& reason) {
     }
     requests_.fail_all(reason);
     attribution_.fail_all(reason);
-    for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
-        guard_.mend(number);
-    }
-    shared_.ring_parent();
+    mend_all();
 }
 
 } // namespace forkflow::nodes

@@ -66,10 +66,13 @@ private:
     void let_everybody_look();
     void replace(std::uint32_t seat, bool barren, bool owed, const std::string& why);
     void count_barren(const std::string& why);
+    void forget_barren_deaths_after_progress();
     void give_up_retries(std::uint32_t seat, const std::string& why);
     bool any_ready();
     void begin_purge();
     void end_purge_without(const worker_identity& gone);
+    void mend_all();
+    [[nodiscard]] bool is_wild(sequence number) const;
     [[nodiscard]] bool any_wild() const;
     void bury_all(const failure& reason);
     [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
@@ -98,6 +101,7 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};
     std::atomic<std::uint64_t> recycled_{0};
+    sequence barren_at_;         ///< the next number to emit at the last death
     unsigned barren_deaths_ = 0; ///< of workers that never became ready, since one was seen that did
 };
 

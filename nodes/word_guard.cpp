@@ -6,44 +6,60 @@ namespace forkflow::nodes {
 word_guard::word_guard(const rings& shared, const seat_table& seats, failure_shelf& failures)
     : shared_(shared)
     , seats_(seats)
-    , failures_(failures)
-    , committed_(shared.capacity()) {}
+    , failures_(failures) {}
 
-bool word_guard::is_sound(const state_word& word, sequence number) const noexcept {
-    if (word.number != number) {
+bool word_guard::is_sound(const state_word& word, const state_word& committed) const noexcept {
+    if (committed.state != message_state::ready) { // the parent's word is the last
+        return word == committed;
+    }
+    if (word.number != committed.number) {
         return false;
     }
     switch (word.state) {
     case message_state::ready:
         return !word.has_heir() || seats_.expects(word.seat, word.incarnation);
     case message_state::claimed:
+        // The parent's claims are short: if none is under way any more, the word has changed by now.
+        return word.seat == parent_seat ? parent_claims_.load(std::memory_order_seq_cst) > 0
+                                        : seats_.knows(word.seat, word.incarnation);
     case message_state::condemned:
-        return word.seat == parent_seat || seats_.knows(word.seat, word.incarnation);
+        return seats_.knows(word.seat, word.incarnation);
     case message_state::published:
     case message_state::failed:
-    case message_state::marker:
         return true; // the collector sees whether there is something behind it
+    case message_state::marker:
     case message_state::empty:
         break;
     }
     return false;
 }
 
-bool word_guard::is_wild(sequence number) const noexcept {
+std::optional<word_guard::finding> word_guard::look_at(sequence number) const noexcept {
     const std::atomic<std::uint64_t>& state = shared_.state(number);
     const std::uint64_t bits = state.load(std::memory_order_seq_cst);
-    return !is_sound(state_word::unpacked(bits), number) &&
-           place_of(number).load(std::memory_order_acquire) == (committed_bit | number) && // else: not yet
-           state.load(std::memory_order_seq_cst) == bits; // else it has moved on, and so may have its seat
+    const state_word committed{.number = number, .state = shared_.commits().ended(number)};
+    if (committed.state == message_state::empty || is_sound(state_word::unpacked(bits), committed) ||
+        state.load(std::memory_order_seq_cst) != bits) {
+        return std::nullopt; // not committed yet; or sound; or it has moved on, and so may have its seat
+    }
+    return finding{.bits = bits, .committed = committed};
+}
+
+bool word_guard::is_wild(sequence number) const noexcept {
+    return look_at(number).has_value();
 }
 
 void word_guard::mend(sequence number) {
-    if (!is_wild(number)) {
+    std::optional<finding> wild = look_at(number);
+    if (!wild) {
         return;
     }
-    failures_.put(number, wild_word(number));
-    const state_word failed{.number = number, .state = message_state::failed};
-    shared_.state(number).store(failed.packed(), std::memory_order_seq_cst);
+    if (wild->committed.state == message_state::ready) {
+        failures_.put(number, wild_word(number));
+        wild->committed.state = message_state::failed;
+    }
+    shared_.state(number).compare_exchange_strong(wild->bits, wild->committed.packed(),
+                                                  std::memory_order_seq_cst);
 }
 
 failure word_guard::wild_word(sequence number) {

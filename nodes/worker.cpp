@@ -148,8 +148,14 @@ std::optional<sequence> worker::claim() {
             return number;
         }
         const state_word seen = state_word::unpacked(bits);
+        if (seen.number == number && seen.owned() && seen.names(self_.seat, self_.incarnation)) {
+            throw std::logic_error("forkflow: a message is claimed in the name of a worker that has none");
+        }
         if (is_wild(seen, number)) {
-            shared_.ring_parent(); // its collector looks closer, once it waits for this number
+            // The collector looks closer, once it waits for this number. Nobody passes it by: if it is not
+            // committed yet, its commit will write over this.
+            shared_.ring_parent();
+            return std::nullopt;
         }
         if (distance(number, seen.number) < 0) {
             return std::nullopt; // not committed yet

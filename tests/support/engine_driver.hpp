@@ -90,10 +90,12 @@ public:
         const std::scoped_lock collecting(pool_.collecting());
         while (taken.size() < count) {
             const std::uint64_t seen = signals();
+            const std::size_t before = taken.size();
             while (taken.size() < count && take_one(taken)) {
             }
-            progress(); // what was released may be the room that producers wait for
-            if (taken.size() < count && pool_.rest()) {
+            if (taken.size() > before) {
+                progress(); // what was released may be the room that producers wait for
+            } else if (pool_.rest()) {
                 wait_after(seen);
             }
         }

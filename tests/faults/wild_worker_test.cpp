@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// A worker that writes over all that it can reach costs failures: the parent neither crashes nor hangs, each
+// message has one outcome in its place, and the pool recovers.
+#include "support/engine_scenarios.hpp"
+#include "support/wild_worker.hpp"
+
+#include <array>
+#include <cstdlib>
+
+using namespace forkflow_test;
+
+namespace {
+
+/// What the wild body does after it has written.
+enum class ending { returns, crashes, exits, lingers, goes_on };
+
+struct wildness {
+    wild_part part;
+    wild_bytes bytes;
+    ending end;
+    unsigned seed;
+    std::size_t workers = 3;
+    std::size_t window = 8;
+    bool recycles = false;
+};
+
+constexpr sequence wild_messages = 60;
+
+void go_wild(const wildness& how, const open_memory_map& map, std::uint32_t time) {
+    std::mt19937_64 random(std::uint64_t{how.seed} * 1'000'003 + time);
+    const std::span<std::byte> part = map.part(writable_rings(), how.part);
+    scribble(part, how.bytes, random);
+    switch (how.end) {
+    case ending::returns:
+        return;
+    case ending::crashes:
+        std::abort();
+    case ending::exits:
+        ::_exit(0);
+    case ending::lingers:
+        process_world::linger();
+    case ending::goes_on:
+        for (;;) {
+            scribble(part, how.bytes, random);
+            ::sched_yield();
+        }
+    }
+}
+
+bool ends_by_deadline(ending end) {
+    return end == ending::lingers || end == ending::goes_on;
+}
+
+/// Every eleventh of the first messages goes wild, in some of its attempts; later ones are harmless.
+void wild_workers_cost_failures(const wildness& how) {
+    CAPTURE(static_cast<int>(how.part), static_cast<int>(how.bytes), static_cast<int>(how.end), how.seed,
+            how.workers, how.window, how.recycles);
+    const engine_watchdog watchdog("a wild worker");
+    pool_options options = small_pool(how.workers, how.window, 8);
+    options.deadline = std::chrono::milliseconds(ends_by_deadline(how.end) ? 100 : 0);
+    options.recycle_after = how.recycles ? 7 : 0;
+    options.testing.first_sequence = sequence{0} - wild_messages / 2;
+    const open_memory_map map(options);
+    shared_value<std::atomic<std::uint32_t>> times;
+    engine<process_world> tested(options, {}, [&](std::uint64_t index) {
+        if (index < wild_messages && index % 11 == 5) {
+            go_wild(how, map, times->fetch_add(1));
+        }
+    });
+    const auto stream = [&](std::size_t count, bool markers) {
+        std::thread producer([&] {
+            for (std::size_t i = 0; i < count; ++i) {
+                if (markers && i % 5 == 3) {
+                    tested.put_marker();
+                } else {
+                    tested.put();
+                }
+            }
+        });
+        const auto outcomes = tested.collect(count);
+        producer.join();
+        return outcomes;
+    };
+    const auto during = stream(wild_messages, true);
+    for (const seen_outcome& outcome : during) {
+        CAPTURE(outcome.index, outcome.fault, outcome.failure.what);
+        CHECK(outcome.fault.find("left in place of") == std::string::npos);
+        CHECK((!outcome.failed || outcome.failure.kind != failure_kind::pool_failed));
+        CHECK((outcome.index % 5 == 3) == (outcome.state == message_state::marker));
+    }
+    (void)stream(2 * tested.pool().capacity(), false); // what was written beyond the newest comes to light
+    const auto calm = stream(20, false);
+    CHECK(faults(calm).empty());
+    CHECK(std::none_of(calm.begin(), calm.end(), [](const seen_outcome& one) { return one.failed; }));
+    CHECK(tested.statistics().in_flight == 0);
+}
+
+} // namespace
+
+TEST_CASE("A worker that writes over one part of the rings and returns or dies costs failures") {
+    for (int part = 0; part < wild_parts; ++part) {
+        for (const wild_bytes bytes : {wild_bytes::ones, wild_bytes::zeros, wild_bytes::random}) {
+            const auto end = static_cast<ending>((part + static_cast<int>(bytes)) % 3);
+            wild_workers_cost_failures({static_cast<wild_part>(part), bytes, end, 1});
+        }
+    }
+}
+
+TEST_CASE("A worker that changes single words and bits costs failures") {
+    for (unsigned seed = 1; seed <= 6; ++seed) {
+        const auto end = static_cast<ending>(seed % 3);
+        wild_workers_cost_failures({wild_part::all, wild_bytes::some_words, end, seed});
+        wild_workers_cost_failures({wild_part::states, wild_bytes::bit_flips, end, seed, 3, 1});
+        wild_workers_cost_failures({wild_part::seats, wild_bytes::bit_flips, end, seed, 1, 8, true});
+    }
+}
+
+TEST_CASE("A worker that forges states costs failures") {
+    for (unsigned seed = 1; seed <= 4; ++seed) {
+        const auto end = static_cast<ending>(seed % 3);
+        wild_workers_cost_failures({wild_part::states, wild_bytes::forged_states, end, seed, 2});
+    }
+}
+
+TEST_CASE("A worker that writes until its deadline passes is ended all the same") {
+    wild_workers_cost_failures({wild_part::all, wild_bytes::ones, ending::lingers, 1});
+    wild_workers_cost_failures({wild_part::seats, wild_bytes::random, ending::lingers, 2});
+    wild_workers_cost_failures({wild_part::seats, wild_bytes::random, ending::goes_on, 3});
+}

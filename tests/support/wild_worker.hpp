@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// A worker gone wild: what it writes over which part of the memory that it shares with the pool.
+#pragma once
+
+#include <forkflow/nodes/pool_options.hpp>
+#include <forkflow/nodes/rings.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace forkflow_test {
+
+/// Which part of the open memory.
+enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, last_words };
+inline constexpr int wild_parts = 9;
+/// What is written there.
+enum class wild_bytes { ones, zeros, random, some_words, bit_flips, forged_states };
+inline constexpr int wild_bytes_kinds = 6;
+
+/// Where each part lies in the open memory of a pool with these options.
+class open_memory_map {
+public:
+    /// Maps such a memory for a moment; so to be made before the pool, if workers look for theirs.
+    explicit open_memory_map(const forkflow::pool_options& options) {
+        const forkflow::nodes::rings made(forkflow::resolved(options), 0);
+        const std::byte* const base = made.memory().open();
+        const auto offset = [base](const auto& thing) {
+            return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&thing) - base);
+        };
+        capacity_ = made.capacity();
+        seats_ = made.seats();
+        states_ = offset(made.state(0));
+        idle_ = offset(made.idle_seats());
+        blocked_ = offset(made.blocked_seats());
+        reliefs_ = offset(made.relief_wanted());
+        seat_blocks_ = offset(made.seat(0));
+        words_ = offset(made.words_of(0));
+        results_ = offset(made.result(0).header);
+        slots_end_ = static_cast<std::size_t>(made.result(0).extent.data() - base);
+    }
+
+    [[nodiscard]] std::span<std::byte> part(std::span<std::byte> open, wild_part which) const {
+        using namespace forkflow::nodes;
+        switch (which) {
+        case wild_part::all:
+            break;
+        case wild_part::states:
+            return open.subspan(states_, capacity_ * sizeof(state_cell));
+        case wild_part::seats:
+            return open.subspan(seat_blocks_, seats_ * sizeof(seat_block));
+        case wild_part::bell:
+            return open.first(sizeof(parent_bell));
+        case wild_part::idle:
+            return open.subspan(idle_, sizeof(seat_set));
+        case wild_part::blocked:
+            return open.subspan(blocked_, sizeof(seat_set));
+        case wild_part::reliefs:
+            return open.subspan(reliefs_, sizeof(seat_set));
+        case wild_part::results:
+            return open.subspan(results_, slots_end_ - results_);
+        case wild_part::last_words:
+            return open.subspan(words_, seats_ * sizeof(last_words));
+        }
+        return open;
+    }
+
+private:
+    std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, results_,
+        slots_end_;
+};
+
+/// In a worker process: the part of the rings that it may write.
+inline std::span<std::byte> writable_rings() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long long first = 0;
+        unsigned long long last = 0;
+        char rights[8] = {};
+        if (line.find("memfd:forkflow") != std::string::npos &&
+            std::sscanf(line.c_str(), "%llx-%llx %7s", &first, &last, rights) == 3 &&
+            std::string(rights) == "rw-s") {
+            return {reinterpret_cast<std::byte*>(first), static_cast<std::size_t>(last - first)};
+        }
+    }
+    throw std::runtime_error("this process has no rings that it could write");
+}
+
+/// A state word with a number that fits its place, and all else anyhow.
+inline std::uint64_t forged_word(std::uint64_t former, std::mt19937_64& random) {
+    using namespace forkflow::nodes;
+    state_word word = state_word::unpacked(former);
+    const std::uint64_t dice = random();
+    word.state = static_cast<message_state>(dice % 8);
+    word.attempt = (dice >> 8U) % 2 != 0 ? word.attempt : static_cast<std::uint32_t>((dice >> 9U) % 4);
+    if ((dice >> 16U) % 2 != 0) {
+        word.seat = (dice >> 17U) % 8 == 0 ? parent_seat : static_cast<std::uint32_t>((dice >> 20U) % 4);
+        word.incarnation = static_cast<std::uint32_t>((dice >> 24U) % 4);
+    }
+    return word.packed();
+}
+
+/// Writes over `part`.
+inline void scribble(std::span<std::byte> part, wild_bytes what, std::mt19937_64& random) {
+    using word = std::uint64_t;
+    const std::size_t words = part.size() / sizeof(word);
+    const auto place = [&](std::size_t index) {
+        return reinterpret_cast<volatile word*>(part.data()) + index;
+    };
+    switch (what) {
+    case wild_bytes::ones:
+        std::memset(part.data(), 0xff, part.size());
+        break;
+    case wild_bytes::zeros:
+        std::memset(part.data(), 0, part.size());
+        break;
+    case wild_bytes::random:
+        for (std::size_t i = 0; i < words; ++i) {
+            *place(i) = random();
+        }
+        break;
+    case wild_bytes::some_words:
+        for (int i = 0; i < 8; ++i) {
+            *place(random() % words) = random();
+        }
+        break;
+    case wild_bytes::bit_flips:
+        for (int i = 0; i < 64; ++i) {
+            const std::size_t index = random() % words;
+            *place(index) = *place(index) ^ (word{1} << (random() % 64));
+        }
+        break;
+    case wild_bytes::forged_states:
+        for (std::size_t i = 0; i < words; i += forkflow::nodes::cache_line_bytes / sizeof(word)) {
+            if (random() % 2 == 0) {
+                *place(i) = forged_word(*place(i), random);
+            }
+        }
+        break;
+    }
+}
+
+} // namespace forkflow_test
