@@ -69,7 +69,7 @@ public:
 
 private:
     enum class usage : std::uint32_t { spare, vacant, taken };
-    struct place {
+    struct alignas(std::uint64_t) place { // in one step, also with clang
         usage use = usage::spare;
         std::uint32_t incarnation = 0;
     };

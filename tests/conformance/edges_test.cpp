@@ -2,6 +2,7 @@
 // Neighbours of every kind: whoever can be a predecessor or a successor of a oneTBB node passes each message
 // once and in order, whoever refuses whom; and edges come and go while messages flow.
 #include "support/catch.hpp"
+#include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
@@ -22,34 +23,21 @@
 namespace flow = tbb::flow;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::int_node;
 using forkflow_test::recorder;
+using forkflow_test::rejecting_node;
+using forkflow_test::rejecting_sink;
+using forkflow_test::same;
 using forkflow_test::shared_flags;
+using forkflow_test::sorted;
+using forkflow_test::up_to;
 
 namespace {
 
-using int_node = forkflow::ordered_process_node<int, int>;
-using rejecting_node = forkflow::ordered_process_node<int, int, flow::rejecting>;
-using rejecting_sink = flow::function_node<int, int, flow::rejecting>;
-
 constexpr int count = 500;
-
-int same(int message) {
-    return message;
-}
 
 pool_options narrow() {
     return {.workers = 2, .window = 2, .requests = 2};
-}
-
-std::vector<int> up_to(int end) {
-    std::vector<int> numbers(static_cast<std::size_t>(end));
-    std::iota(numbers.begin(), numbers.end(), 0);
-    return numbers;
-}
-
-std::vector<int> sorted(std::vector<int> values) {
-    std::sort(values.begin(), values.end());
-    return values;
 }
 
 void put_all(flow::receiver<int>& to) {

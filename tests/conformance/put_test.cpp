@@ -2,6 +2,7 @@
 // put from inside the graph: who waits for room helps to make it, so that nobody waits for ever, even if all
 // threads of the graph wait. And what is inside a chain of nodes stays bounded.
 #include "support/catch.hpp"
+#include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/own_receiver.hpp"
 #include "support/recorder.hpp"
@@ -26,35 +27,22 @@ namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::int_node;
 using forkflow_test::recorder;
+using forkflow_test::rejecting_node;
+using forkflow_test::rejecting_sink;
+using forkflow_test::same;
 using forkflow_test::shared_flags;
+using forkflow_test::sorted;
+using forkflow_test::up_to;
 
 namespace {
-
-using int_node = forkflow::ordered_process_node<int, int>;
-using rejecting_node = forkflow::ordered_process_node<int, int, flow::rejecting>;
-using rejecting_sink = flow::function_node<int, int, flow::rejecting>;
 
 constexpr auto for_ever = std::chrono::hours(1000000000);
 constexpr int count = 300;
 
-int same(int message) {
-    return message;
-}
-
 pool_options tiny() {
     return {.workers = 1, .window = 1, .requests = 1};
-}
-
-std::vector<int> up_to(int end) {
-    std::vector<int> numbers(static_cast<std::size_t>(end));
-    std::iota(numbers.begin(), numbers.end(), 0);
-    return numbers;
-}
-
-std::vector<int> sorted(std::vector<int> values) {
-    std::sort(values.begin(), values.end());
-    return values;
 }
 
 /// A graph whose arena has one thread: the one that waits for it.

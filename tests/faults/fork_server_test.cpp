@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Nodes whose workers come from a forkflow::fork_server: made beside threads, and through the deaths of
-// everybody involved.
+// Nodes whose workers come from a forkflow::fork_server: what it is for, what it hands over and what it
+// refuses.
+#include "support/body_line.hpp"
 #include "support/catch.hpp"
-#include "support/child_case.hpp"
-#include "support/leftovers.hpp"
-#include "support/number_line.hpp"
-#include "support/processes.hpp"
-#include "support/recorder.hpp"
 #include "support/sanitized.hpp"
 
 #include <forkflow/fork_server.hpp>
@@ -36,59 +32,15 @@ using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::fork_server;
 using forkflow::pool_options;
-using forkflow_test::adopts_orphans;
 using forkflow_test::bounded_test;
+using forkflow_test::kill_process_named;
+using forkflow_test::launcher;
 using forkflow_test::number;
-using forkflow_test::outcome;
+using forkflow_test::pool_server;
+using forkflow_test::process_named;
+using line = forkflow_test::body_line;
 
 namespace {
-
-using node_type = forkflow::ordered_process_node<number, outcome>;
-
-/// A graph with one node, whose body has a type of its own.
-class line {
-public:
-    template <class Body>
-    line(const pool_options& options, Body body)
-        : results_(graph_)
-        , node_(graph_, options, body) {
-        tbb::flow::make_edge(node_, results_.node());
-    }
-    void put(number first, number last) {
-        for (number message = first; message < last; ++message) {
-            node_.try_put(message);
-        }
-    }
-    void finish() { graph_.wait_for_all(); }
-    void wait_for(std::size_t count) const { results_.wait_for(count); }
-    [[nodiscard]] std::vector<outcome> outcomes() const { return results_.values(); }
-    [[nodiscard]] forkflow::statistics statistics() const { return node_.statistics(); }
-
-    /// Puts 0 … count - 1, waits, and says what is not as it should be.
-    std::string fault_of(number count, const std::function<number(number)>& right) {
-        put(0, count);
-        finish();
-        return fault(count, right);
-    }
-    [[nodiscard]] std::string fault(number count, const std::function<number(number)>& right,
-                                    const std::function<bool(number, const failure&)>& allowed = {}) const {
-        const std::vector<outcome> all = outcomes();
-        for (number message = 0; message < count && all.size() == count; ++message) {
-            const auto* const found = std::get_if<failure>(&all[message]);
-            if (found == nullptr ? std::get<number>(all[message]) != right(message)
-                                 : !allowed || !allowed(message, *found)) {
-                return "message " + std::to_string(message) + ": " +
-                       (found == nullptr ? "wrong" : forkflow::describe(*found));
-            }
-        }
-        return all.size() == count ? "" : std::to_string(all.size()) + " outcomes";
-    }
-
-private:
-    tbb::flow::graph graph_;
-    forkflow_test::recorder<outcome> results_;
-    node_type node_;
-};
 
 number plain_body(number message) {
     return 3 * message;
@@ -160,24 +112,6 @@ std::string refusal(const pool_options& options, Body body) {
         return error.what();
     }
 }
-
-::pid_t process_named(const std::string& name) {
-    for (const forkflow_test::process& one : forkflow_test::descendants_of(::getpid())) {
-        if (one.name == name && one.state != 'Z') {
-            return one.pid;
-        }
-    }
-    return 0;
-}
-
-void kill_process_named(const std::string& name) {
-    ::pid_t pid = 0; // it takes a moment until it has that name
-    REQUIRE(forkflow_test::comes_true_within(10s, [&] { return (pid = process_named(name)) > 0; }));
-    ::kill(pid, SIGKILL);
-}
-
-constexpr const char* pool_server = "forkflow-server";
-constexpr const char* launcher = "forkflow-launch";
 
 } // namespace
 
@@ -357,173 +291,6 @@ TEST_CASE("Descriptors are handed over under their numbers, also to a later fork
     REQUIRE(forkflow_test::comes_true_within(10s, [&] { return reading.statistics().deaths >= 2; }));
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// Deaths
-
-namespace {
-
-number itself_slowly(number message) {
-    std::this_thread::sleep_for(100us);
-    return message;
-}
-number itself(number message) {
-    return message;
-}
-
-} // namespace
-
-TEST_CASE("kill -9 of a pool's fork server costs attempts and no message") {
-    const bounded_test bounds;
-    fork_server early;
-    for (number round = 0; round < 12; ++round) {
-        CAPTURE(round);
-        const std::size_t workers = round % 3 == 0 ? 8 : 2;
-        line going_on(
-            pool_options{.workers = workers, .recycle_after = round % 2 == 0 ? 0U : 5U, .server = &early},
-            itself_slowly);
-        going_on.put(0, 300);
-        if (round > 3) { // else while the first workers begin
-            going_on.wait_for(20 * round);
-        }
-        kill_process_named(pool_server);
-        going_on.finish();
-        CHECK(going_on.fault(300, itself) == "");
-        const forkflow::statistics after = going_on.statistics();
-        CHECK(after.results == 300);
-        CHECK(after.retries <= workers + 1);
-        CHECK(after.deaths >= (after.retries > 0 ? 1 : 0));
-    }
-    CHECK(process_named(pool_server) == 0);
-}
-
-TEST_CASE("With one attempt, kill -9 of a pool's fork server fails what ran, and says why") {
-    const bounded_test bounds;
-    fork_server early;
-    line going_on(pool_options{.workers = 2, .attempts = 1, .server = &early}, [](number message) {
-        if (message == 50) {
-            ::pause();
-        }
-        return message;
-    });
-    going_on.put(0, 300);
-    going_on.wait_for(50);
-    kill_process_named(pool_server);
-    going_on.finish();
-    std::size_t failed = 0;
-    CHECK(going_on.fault(300, itself, [&](number, const failure& found) {
-        ++failed;
-        return found.kind == failure_kind::crashed && found.signal == SIGKILL &&
-               found.what.find("fork server died") != std::string::npos;
-    }) == "");
-    CHECK(failed >= 1);
-    CHECK(failed <= 2);
-    CHECK(going_on.statistics().deaths == 2);
-    CHECK(going_on.statistics().retries == 0);
-}
-
-TEST_CASE("A pool whose fork server is killed again and again by its own workers fails") {
-    const bounded_test bounds;
-    fork_server early;
-    line hopeless(pool_options{.workers = 3,
-                               .worker_init =
-                                   +[] {
-                                       ::kill(::getppid(), SIGKILL);
-                                       ::pause();
-                                   },
-                               .server = &early},
-                  itself);
-    hopeless.put(0, 30);
-    hopeless.finish();
-    CHECK(hopeless.fault(30, itself, [](number, const failure& found) {
-        return found.kind == failure_kind::pool_failed && !found.what.empty();
-    }) == "");
-    CHECK(hopeless.outcomes()[0].index() == 1);
-}
-
-TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused, nothing hangs") {
-    const bounded_test bounds;
-    fork_server early;
-    const pool_options options{.workers = 2, .server = &early};
-    line old(options, itself);
-    old.put(0, 50);
-    old.finish();
-    const ::pid_t server_of_old = process_named(pool_server); // it will be nobody's child
-    kill_process_named(launcher);
-    old.put(50, 100);
-    old.finish();
-    CHECK(old.fault(100, itself) == "");
-    for (int again = 0; again < 3; ++again) {
-        CHECK_THROWS_AS(line(options, itself), std::system_error);
-    }
-    REQUIRE(server_of_old > 0);
-    ::kill(server_of_old, SIGKILL); // nobody is there to make another one
-    old.put(100, 150);
-    old.finish();
-    CHECK(old.fault(150, itself, [](number message, const failure& found) {
-        return message >= 100 && found.kind == failure_kind::pool_failed;
-    }) == "");
-    fork_server second;
-    CHECK(line({.workers = 1, .server = &second}, itself).fault_of(10, itself) == "");
-}
-
-TEST_CASE("child: nodes of two fork_servers are at work for ever", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
-    fork_server first;
-    fork_server second;
-    forkflow_test::start_tbb_threads();
-    line one({.workers = 2, .server = &first}, itself_slowly);
-    line other({.workers = 2, .recycle_after = 3, .server = &second}, itself_slowly);
-    one.put(0, 10);
-    other.put(0, 10);
-    one.finish();
-    forkflow_test::announce_readiness();
-    for (;;) {
-        one.put(0, 100);
-        other.put(0, 100);
-        one.finish();
-        other.finish();
-    }
-}
-
-TEST_CASE("kill -9 of an application with fork_servers leaves no process") {
-    const bounded_test bounds;
-    const adopts_orphans adopting;
-    for (int round = 0; round < 5; ++round) {
-        forkflow_test::child_test child("child: nodes of two fork_servers are at work for ever");
-        REQUIRE(child.becomes_ready());
-        ::kill(child.pid(), SIGKILL);
-        child.wait();
-        CHECK(forkflow_test::all_children_end_within(5s));
-    }
-}
-
-namespace {
-
-volatile std::sig_atomic_t interrupts = 0; // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-
-} // namespace
-
-TEST_CASE("child: Ctrl-C beside a fork_server", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
-    ::signal(SIGINT, [](int) { interrupts = interrupts + 1; }); // NOLINT(cert-err33-c)
-    fork_server early;
-    REQUIRE(::kill(0, SIGINT) == 0);
-    line interrupted({.workers = 2, .server = &early}, itself_slowly);
-    interrupted.put(0, 100);
-    REQUIRE(::kill(0, SIGINT) == 0);
-    interrupted.finish();
-    CHECK(interrupted.fault(100, itself) == "");
-    CHECK(line({.workers = 1, .server = &early}, itself).fault_of(10, itself) == "");
-    CHECK(interrupts == 2);
-    CHECK(interrupted.statistics().deaths == 0);
-}
-
-TEST_CASE("Ctrl-C reaches the application alone, and no fork_server") {
-    const bounded_test bounds;
-    forkflow_test::child_test child("child: Ctrl-C beside a fork_server");
-    CHECK(child.wait_at_most(60s) == 0);
-}
-
 TEST_CASE("Several threads make nodes of one fork_server at a time, and it ends after them") {
     const bounded_test bounds;
     auto early = std::make_unique<fork_server>();
@@ -533,9 +300,10 @@ TEST_CASE("Several threads make nodes of one fork_server at a time, and it ends 
         for (int i = 0; i < 4; ++i) {
             makers.emplace_back([&] {
                 for (int round = 0; round < 5; ++round) {
-                    right += line({.workers = 2, .server = early.get()}, itself).fault_of(20, itself).empty()
-                                 ? 1
-                                 : 0;
+                    right +=
+                        line({.workers = 2, .server = early.get()}, plain_body).fault_of(20, thrice).empty()
+                            ? 1
+                            : 0;
                 }
             });
         }

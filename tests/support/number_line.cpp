@@ -44,15 +44,19 @@ forkflow::statistics number_line::statistics() const {
     return parts_->node.statistics();
 }
 
-std::string number_line::fault(number count,
-                               const std::function<bool(number, const forkflow::failure&)>& allowed) const {
-    const std::vector<outcome> all = outcomes();
+std::string number_line::fault(number count, const allowed_failures& allowed) const {
+    return fault_among(
+        outcomes(), count, [](number message) { return message; }, allowed);
+}
+
+std::string fault_among(const std::vector<outcome>& all, number count,
+                        const std::function<number(number)>& right, const allowed_failures& allowed) {
     if (all.size() != count) {
         return std::to_string(all.size()) + " outcomes of " + std::to_string(count);
     }
     for (number message = 0; message < count; ++message) {
         const auto* const found = std::get_if<forkflow::failure>(&all[message]);
-        if (found == nullptr ? std::get<number>(all[message]) != message
+        if (found == nullptr ? std::get<number>(all[message]) != right(message)
                              : found->sequence != message || !allowed || !allowed(message, *found)) {
             return "message " + std::to_string(message) + " became " +
                    (found == nullptr ? std::to_string(std::get<number>(all[message]))

@@ -20,6 +20,13 @@ namespace forkflow_test {
 using number = std::uint32_t;
 using outcome = std::variant<number, forkflow::failure>;
 
+using allowed_failures = std::function<bool(number, const forkflow::failure&)>;
+
+/// What is wrong if `all` are the outcomes of 0 … `count` - 1: the first that is neither what `right` says
+/// nor a failure that `allowed` allows. Empty: nothing.
+std::string fault_among(const std::vector<outcome>& all, number count,
+                        const std::function<number(number)>& right, const allowed_failures& allowed = {});
+
 /// A graph, a node in it, and a recorder behind the node. The node is destroyed first, whatever is inside.
 class number_line {
 public:
@@ -41,8 +48,7 @@ public:
 
     /// What is wrong if a body gives back its number and 0 … `count` - 1 were put: the first outcome that is
     /// neither its number nor a failure that `allowed` allows. Empty: nothing.
-    [[nodiscard]] std::string
-    fault(number count, const std::function<bool(number, const forkflow::failure&)>& allowed = {}) const;
+    [[nodiscard]] std::string fault(number count, const allowed_failures& allowed = {}) const;
 
 private:
     struct parts;

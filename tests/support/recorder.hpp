@@ -2,11 +2,14 @@
 // A successor that remembers what it was given, and lets the test wait for it.
 #pragma once
 
+#include <forkflow/failure.hpp>
+
 #include <oneapi/tbb/flow_graph.h>
 
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace forkflow_test {
@@ -56,5 +59,15 @@ private:
     std::vector<T> values_;
     tbb::flow::function_node<T, tbb::flow::continue_msg, tbb::flow::queueing_lightweight> node_;
 };
+
+/// Waits until the graph is idle; the failure that ended it, if one did.
+inline std::optional<forkflow::failure> failure_of(tbb::flow::graph& g) {
+    try {
+        g.wait_for_all();
+        return std::nullopt;
+    } catch (const forkflow::process_error& error) {
+        return error.details();
+    }
+}
 
 } // namespace forkflow_test

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// A graph with one node whose body has a type of its own, and the processes of a forkflow::fork_server.
+#pragma once
+
+#include "catch.hpp"
+#include "leftovers.hpp"
+#include "number_line.hpp"
+#include "processes.hpp"
+#include "recorder.hpp"
+
+#include <forkflow/ordered_process_node.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <unistd.h>
+
+namespace forkflow_test {
+
+/// As number_line, which has one type of body and so is compiled once.
+class body_line {
+public:
+    template <class Body>
+    body_line(const forkflow::pool_options& options, Body body)
+        : results_(graph_)
+        , node_(graph_, options, body) {
+        tbb::flow::make_edge(node_, results_.node());
+    }
+    void put(number first, number last) {
+        for (number message = first; message < last; ++message) {
+            node_.try_put(message);
+        }
+    }
+    void finish() { graph_.wait_for_all(); }
+    void wait_for(std::size_t count) const { results_.wait_for(count); }
+    [[nodiscard]] std::vector<outcome> outcomes() const { return results_.values(); }
+    [[nodiscard]] forkflow::statistics statistics() const { return node_.statistics(); }
+
+    /// Puts 0 … count - 1, waits, and says what is not as it should be.
+    std::string fault_of(number count, const std::function<number(number)>& right) {
+        put(0, count);
+        finish();
+        return fault(count, right);
+    }
+    [[nodiscard]] std::string fault(number count, const std::function<number(number)>& right,
+                                    const allowed_failures& allowed = {}) const {
+        return fault_among(outcomes(), count, right, allowed);
+    }
+
+private:
+    tbb::flow::graph graph_;
+    recorder<outcome> results_;
+    forkflow::ordered_process_node<number, outcome> node_;
+};
+
+inline ::pid_t process_named(const std::string& name) {
+    for (const process& one : descendants_of(::getpid())) {
+        if (one.name == name && one.state != 'Z') {
+            return one.pid;
+        }
+    }
+    return 0;
+}
+
+inline void kill_process_named(const std::string& name) {
+    ::pid_t pid = 0; // it takes a moment until it has that name
+    REQUIRE(comes_true_within(std::chrono::seconds(10), [&] { return (pid = process_named(name)) > 0; }));
+    ::kill(pid, SIGKILL);
+}
+
+inline constexpr const char* pool_server = "forkflow-server";
+inline constexpr const char* launcher = "forkflow-launch";
+
+} // namespace forkflow_test
