@@ -82,12 +82,14 @@
 // every death that was not asked for it rings the parent and every worker.
 //
 // Trust: workers map the sealed part (requests, admission, what the collector waits for) read-only. The
-// parent copies once what a worker can write, and checks the copy. A word that no transition can have
-// written was written by a wild worker: who finds one (the collector at its next number, the supervisor
-// after a death, a worker whose publication is refused) has all workers killed; once all are reaped, so that
-// nobody can still be at work on it, the message fails. What one wild worker may do to the wakes of the
-// others lasts until the next death at the longest, and never keeps the next outcome from being seen, since
-// (D3) is out of its reach.
+// parent copies once what a worker can write, and checks the copy. What it has committed, and as what, stands
+// in its own memory (commit_log), and so does who sits where (seat_table). A word that no transition can have
+// written was written by a wild worker: who finds one (the collector at its next number, the supervisor after
+// an event, a worker whose publication is refused) has all workers killed; once all are reaped, so that
+// nobody can still be at work on it, the message fails. A wild worker can also spoil wakes: of the lists of
+// sleepers, of clocks, of bells. That (D3) is out of its reach keeps the next outcome from being missed; all
+// else is made good at the next death, or when the next message to emit has stood still for a deadline, or,
+// without deadlines, for 1, 2, 4, … seconds.
 // clang-format on
 #pragma once
 
