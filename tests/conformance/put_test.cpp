@@ -20,7 +20,6 @@
 #include <cstddef>
 #include <numeric>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 namespace flow = tbb::flow;
@@ -293,8 +292,8 @@ TEST_CASE(
         int next = 0;
         rejecting_sink sink(g, flow::serial, [&](int message) {
             CHECK(message == next++);
-            for (int i = 0; i < 50; ++i) { // slower than all before it
-                std::this_thread::yield();
+            const auto end = std::chrono::steady_clock::now() + 20us; // slower than all before it
+            while (std::chrono::steady_clock::now() < end) {
             }
             --live;
             return message;

@@ -132,7 +132,7 @@ TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused,
 }
 
 TEST_CASE("child: nodes of two fork_servers are at work for ever", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     fork_server first;
     fork_server second;
     forkflow_test::start_tbb_threads();
@@ -169,7 +169,7 @@ volatile std::sig_atomic_t interrupts = 0; // NOLINT(cppcoreguidelines-avoid-non
 } // namespace
 
 TEST_CASE("child: Ctrl-C beside a fork_server", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     ::signal(SIGINT, [](int) { interrupts = interrupts + 1; }); // NOLINT(cert-err33-c)
     fork_server early;
     REQUIRE(::kill(0, SIGINT) == 0);

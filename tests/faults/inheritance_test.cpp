@@ -103,7 +103,7 @@ TEST_CASE("To make and to end a node leaves signals, locale, names and errno as 
 
 // In a process of its own, as an unprivileged one cannot undo this.
 TEST_CASE("child: has its own way of being scheduled", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     cpu_set_t usable;
     REQUIRE(::sched_getaffinity(0, sizeof usable, &usable) == 0);
     std::size_t last = CPU_SETSIZE - 1;
@@ -234,7 +234,7 @@ std::string output_of(std::ostream& stream, int number_of_descriptor, void (*end
 
 // In a process of its own, as this cannot be undone; and the test framework's own stream does not survive it.
 TEST_CASE("child: does not synchronise its streams with stdio", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     std::ios::sync_with_stdio(false);
     int wrong = 0;
     for (void (*const end)() : {+[] {}, +[] { std::exit(1); }, +[] { std::abort(); }, +[] { ::_exit(0); }}) {

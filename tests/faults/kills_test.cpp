@@ -106,7 +106,7 @@ TEST_CASE("kill -9 of fork server and workers at once, and of an idle node's, fa
 }
 
 TEST_CASE("child: nodes are made and ended for ever", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     forkflow_test::start_tbb_threads();
     forkflow_test::announce_readiness();
     for (;;) {

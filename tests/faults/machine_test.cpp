@@ -143,7 +143,7 @@ void kill_workers(std::size_t count) {
 } // namespace
 
 TEST_CASE("child: a limit on processes when nodes are made", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     const tbb::global_control two(tbb::global_control::max_allowed_parallelism, 2);
     become_somebody();
     forkflow_test::start_tbb_threads();
@@ -184,7 +184,7 @@ TEST_CASE("When no process can be made, a node is refused, or its messages fail,
 }
 
 TEST_CASE("child: a limit on processes when workers are replaced", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     become_somebody();
     const forkflow_test::shared_flags flags(1);
     number_line line(pool_options{.workers = 2, .attempts = 5}, [&](number message) {

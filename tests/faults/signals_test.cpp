@@ -88,7 +88,7 @@ char state_of(::pid_t pid) {
 // Job control
 
 TEST_CASE("child: at work until SIGUSR1", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     const handled_signal stopping(SIGUSR1, count_signal);
     number_line line(pool_options{.workers = 3, .window = 8, .deadline = 20s}, itself);
     line.put(0, 100);
@@ -182,7 +182,7 @@ TEST_CASE("A node whose fork server or workers somebody has stopped can be destr
 
 // In a process group of its own, so that the signals reach nobody else.
 TEST_CASE("child: signals to the group", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     constexpr int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGVTALRM};
     std::vector<std::unique_ptr<handled_signal>> handlers;
     for (const int signal : signals) {
@@ -214,7 +214,7 @@ TEST_CASE("Signals to the process group are the application's alone") {
 }
 
 TEST_CASE("child: signals to the group while nodes are made", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     const handled_signal terminate(SIGTERM, count_signal);
     const handled_signal hang_up(SIGHUP, count_signal);
     std::atomic<bool> done{false};

@@ -52,7 +52,7 @@ constexpr number workers_count = 3;
 
 /// In a child: a node in the middle of its work, until somebody ends this process.
 [[noreturn]] void work_for_ever(bool fork_in_body) {
-    const forkflow_test::watchdog limit(100s);
+    const forkflow_test::watchdog limit(200s);
     const shared_flags flags(2); // 0: how many bodies run; 1: never set
     tbb::flow::graph graph;
     forkflow::ordered_process_node<number, number> node(graph, workers_count, [&](number message) {
@@ -356,7 +356,7 @@ void count_interrupt(int /*signal*/) {
 
 // In a process group of its own, so that the interrupt reaches nobody else.
 TEST_CASE("child: an interrupted node", "[.child]") {
-    const forkflow_test::watchdog limit(60s);
+    const forkflow_test::watchdog limit(200s);
     struct sigaction action {};
     action.sa_handler = count_interrupt;
     ::sigaction(SIGINT, &action, nullptr);

@@ -258,7 +258,7 @@ TEST_CASE("Bad options are refused with field, value and range") {
 
 // In a process of its own, in which oneTBB has no thread yet when the node's first outcome comes.
 TEST_CASE("child: whose thread runs the first task", "[.child]") {
-    const forkflow_test::watchdog limit(30s);
+    const forkflow_test::watchdog limit(200s);
     std::string name(16, '\0');
     std::atomic<bool> blocked{false};
     std::atomic<bool> ran{false};

@@ -341,22 +341,22 @@ void send_very_many_by_try_put(std::uint32_t producers) {
 } // namespace
 
 TEST_CASE("A million messages and markers that one producer puts leave in order across the wrap") {
-    const bounded_test bounds(120s);
+    const bounded_test bounds(250s);
     send_very_many_by_put(1);
 }
 
 TEST_CASE("A million messages and markers that eight producers put leave in each producer's order") {
-    const bounded_test bounds(120s);
+    const bounded_test bounds(250s);
     send_very_many_by_put(8);
 }
 
 TEST_CASE(
     "A million messages and markers that one producer tries to put into a queueing node leave in order") {
-    const bounded_test bounds(120s);
+    const bounded_test bounds(250s);
     send_very_many_by_try_put(1);
 }
 
 TEST_CASE("A million messages and markers that eight producers try to put leave in each producer's order") {
-    const bounded_test bounds(120s);
+    const bounded_test bounds(250s);
     send_very_many_by_try_put(8);
 }

@@ -71,7 +71,7 @@ number get_some(queue_of_numbers& queue) {
 } // namespace
 
 TEST_CASE("Over threads, everything put is got once while others join, look and wait for the descriptor") {
-    const forkflow_test::watchdog bounds(60s);
+    const forkflow_test::watchdog bounds(200s);
     for (const auto& [window, requests] :
          {std::pair<std::size_t, std::size_t>{1, 1}, {2, 5}, {5, 2}, {16, 16}}) {
         thread_fates fates;

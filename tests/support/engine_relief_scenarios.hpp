@@ -271,7 +271,7 @@ void a_message_left_to_a_blocked_relief_is_retried(std::size_t workers) {
     REQUIRE(eventually([&] { return tested.world().passages(step::awaiting_admission) == workers; }));
     state->dies.store(true);
     const bool retried = eventually([&] { return tested.world().passages(step::claimed) > 2 + workers; },
-                                    std::chrono::seconds(5));
+                                    std::chrono::seconds(30));
     if (!retried) {
         tested.world().kill(static_cast<std::uint32_t>(workers)); // so that the test ends
     }

@@ -148,7 +148,7 @@ void results_wait_for_admission_beyond_the_window() {
 template <class World>
 void messages_committed_out_of_order_run_at_the_same_time() {
     const engine_watchdog watchdog("two messages, committed out of order, that wait for each other",
-                                   std::chrono::seconds(60));
+                                   std::chrono::seconds(200));
     struct meeting {
         std::atomic<std::uint32_t> present[64];
     };
@@ -174,7 +174,7 @@ void messages_committed_out_of_order_run_at_the_same_time() {
         tested.commit(second);
         tested.commit(first);
         const bool met =
-            eventually([&] { return pairs->present[pair].load() == 2; }, std::chrono::seconds(5));
+            eventually([&] { return pairs->present[pair].load() == 2; }, std::chrono::seconds(30));
         if (!met) {
             given_up->store(true);
         }
@@ -188,7 +188,7 @@ void messages_committed_out_of_order_run_at_the_same_time() {
 template <class World>
 void a_filled_gap_wakes_who_waited_behind_it(bool by_marker) {
     CAPTURE(by_marker);
-    const engine_watchdog watchdog("a message behind a gap", std::chrono::seconds(60));
+    const engine_watchdog watchdog("a message behind a gap", std::chrono::seconds(200));
     engine<World> tested(small_pool(1, 8, 8));
     for (std::uint32_t round = 0; round < 20; ++round) {
         CAPTURE(round);
@@ -208,7 +208,7 @@ void a_filled_gap_wakes_who_waited_behind_it(bool by_marker) {
             tested.pool().commit_failure(tested.number_of(gap), {});
         }
         const bool taken = eventually([&] { return tested.world().passages(step::claimed) == round + 1; },
-                                      std::chrono::seconds(5));
+                                      std::chrono::seconds(30));
         if (!taken) {
             tested.put(); // wakes the worker, so that the test ends
             (void)tested.collect(3);

@@ -17,7 +17,7 @@ namespace forkflow_test {
 /// timer and no thread, so that tests which fork stay single-threaded; forked children do not inherit it.
 class engine_watchdog {
 public:
-    explicit engine_watchdog(const char* what, std::chrono::seconds limit = std::chrono::seconds(120)) {
+    explicit engine_watchdog(const char* what, std::chrono::seconds limit = std::chrono::seconds(200)) {
         what_ = what;
         struct sigaction action {};
         action.sa_handler = bark;

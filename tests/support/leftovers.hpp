@@ -37,7 +37,7 @@ public:
 /// nothing is left.
 class bounded_test {
 public:
-    explicit bounded_test(std::chrono::seconds limit = std::chrono::seconds(60))
+    explicit bounded_test(std::chrono::seconds limit = std::chrono::seconds(200))
         : watchdog_(limit) {
         start_tbb_threads();
         before_ = belongings();
