@@ -300,7 +300,7 @@ void cut_everywhere(beginning from, const char* name) {
 }
 
 std::chrono::seconds limit() {
-    return complete() ? std::chrono::hours(2) : std::chrono::seconds(120);
+    return complete() ? std::chrono::hours(2) : std::chrono::seconds(250);
 }
 
 } // namespace
