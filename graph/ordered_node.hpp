@@ -28,8 +28,8 @@ namespace forkflow::graph {
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
 /// `has_room(n)`; `try_take()`, the next outcome, which has a `value` or a `failed`; `try_drop()`;
-/// `withdraw()`, which lets what no worker has begun come out without being begun; `kills_on_cancel()`, true if
-/// withdraw has what runs killed, and on_progress is called now and then while something is inside;
+/// `withdraw()`, which lets what no worker has begun come out without being begun; `kills_on_cancel()`, true
+/// if withdraw has what runs killed, and on_progress is called now and then while something is inside;
 /// `in_flight()`;
 /// `wait_a_moment()`, which looks for the next outcome a little longer; `rest()`
 /// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;

@@ -86,7 +86,7 @@ private:
     std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
     std::atomic<sequence> next_;
     std::atomic<const failure*> broken_{nullptr};
-    std::optional<failure> reason_; ///< written once, before broken_ points to it
+    std::optional<failure> reason_;           ///< written once, before broken_ points to it
     std::atomic<std::uint64_t> withdrawn_{0}; ///< withdrawn_bit | the number before which all was withdrawn
 };
 

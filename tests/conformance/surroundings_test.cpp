@@ -235,7 +235,7 @@ TEST_CASE("Hundreds of small graphs are made and destroyed, and neither memory n
             kib_when_warm = forkflow_test::resident_kib();
         }
     }
-    if (!forkflow_test::sanitized) { // which keeps freed memory for a while
+    if (!forkflow_test::sanitized) {                                 // which keeps freed memory for a while
         CHECK(forkflow_test::resident_kib() - kib_when_warm < 4096); // 16 KiB for each graph
     }
 }

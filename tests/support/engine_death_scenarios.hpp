@@ -307,8 +307,8 @@ void a_hanging_message_times_out(unsigned attempts) {
 inline constexpr std::array steps_of_a_message = {step::claimed, step::admitted, step::written,
                                                   step::published, step::notified};
 
-/// What is inside is withdrawn while a worker stands at `where`, before or after it has handed its message in:
-/// all of it leaves in its place and once, nothing is retried, and what comes later is unharmed.
+/// What is inside is withdrawn while a worker stands at `where`, before or after it has handed its message
+/// in: all of it leaves in its place and once, nothing is retried, and what comes later is unharmed.
 template <class World>
 void a_withdrawal_ends_what_is_inside(step where) {
     CAPTURE(static_cast<int>(where));

@@ -155,8 +155,7 @@ public:
             to_be_cancelled_ = cancelled_ = false;
             graph_.reset(chance(2) ? flow::rf_reset_bodies : flow::rf_reset_protocol);
         }
-        const std::size_t rounds = 1 + below(2);
-        for (std::size_t i = 0; i < rounds; ++i) {
+        for (std::size_t rounds = 1 + below(2); rounds > 0; --rounds) {
             begin_round();
             wrong += check_bounds();
             end_round();
@@ -231,15 +230,15 @@ private:
             to.sources.push_back(sources_.size());
             add_source(index);
         }
-        const std::size_t sinks = below(3);
-        for (std::size_t i = 0; i < sinks; ++i) {
+        for (std::size_t sinks = below(3); sinks > 0; --sinks) {
             add_sink(index);
         }
     }
 
     message next_of(source& from) const {
         const std::uint16_t number = from.next++;
-        return {.source = from.index, .number = number, .hangs = to_be_cancelled_ && kills_ && number % 16 == 15};
+        return {
+            .source = from.index, .number = number, .hangs = to_be_cancelled_ && kills_ && number % 16 == 15};
     }
 
     template <class Node, class... Arguments>
