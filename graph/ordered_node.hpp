@@ -28,7 +28,9 @@ namespace forkflow::graph {
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
 /// `has_room(n)`; `try_take()`, the next outcome, which has a `value` or a `failed`; `try_drop()`;
-/// `withdraw()`, which lets what no worker has begun come out without being begun; `in_flight()`;
+/// `withdraw()`, which lets what no worker has begun come out without being begun; `kills_on_cancel()`, true
+/// if withdraw has what runs killed, and on_progress is called now and then while something is inside;
+/// `in_flight()`;
 /// `wait_a_moment()`, which looks for the next outcome a little longer; `rest()`
 /// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
 /// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
@@ -272,6 +274,9 @@ private:
             return false;
         }
         arrivals_.request_pump();
+        if (stream_->kills_on_cancel()) {
+            schedule_.request(); // only a task of the graph sees that it is cancelled
+        }
         hold_.remove();
         return true;
     }

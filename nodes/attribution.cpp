@@ -44,7 +44,7 @@ attribution::settlement attribution::settle(const host_event& death, const worke
 bool attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
                          const std::string& reason) {
     std::uint64_t expected = word.packed(); // nobody may change it; but another worker may be wild
-    const bool again = word.attempt < attempts_;
+    const bool again = word.attempt < attempts_ && !requests_.is_withdrawn(word.number);
     if (again) {
         retries_.fetch_add(1, std::memory_order_relaxed);
         ++word.attempt;

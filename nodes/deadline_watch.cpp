@@ -72,10 +72,16 @@ std::int64_t deadline_watch::condemn_overdue(std::int64_t now_ns) {
     return std::max<std::int64_t>(patience, 1);
 }
 
+void deadline_watch::condemn_before(sequence end) {
+    for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
+        condemn(number);
+    }
+}
+
 void deadline_watch::condemn(sequence number) {
     std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst);
     state_word word = state_word::unpacked(bits);
-    if (word.number != number || word.state != message_state::claimed) {
+    if (word.number != number || word.state != message_state::claimed || word.seat == parent_seat) {
         return;
     }
     word.state = message_state::condemned;

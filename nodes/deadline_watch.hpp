@@ -33,6 +33,8 @@ public:
     /// Condemns what is overdue, and kills. Returns for how long nothing can become overdue, in nanoseconds;
     /// -1: until message_committed.
     [[nodiscard]] std::int64_t look();
+    /// Condemns every message below `end` that is claimed, overdue or not, and kills.
+    void condemn_before(sequence end);
     /// True if the last look found that the next message to emit stands still.
     [[nodiscard]] bool stands_still() const noexcept { return stands_still_; }
     /// Wakes the supervisor if it sleeps without a limit. Thread-safe.

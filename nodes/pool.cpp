@@ -73,7 +73,8 @@ void pool::drop_ready() {
 }
 
 void pool::withdraw() {
-    requests_.fail_waiting({.kind = failure_kind::pool_failed, .what = "the message was withdrawn"});
+    requests_.withdraw();
+    crew_->tending.messages_withdrawn();
 }
 
 failure pool::corrupted(const waiting_outcome& outcome) {

@@ -74,7 +74,8 @@ public:
     /// Waits a moment (options.spin) for the next outcome, if there are messages inside. True: it is there.
     [[nodiscard]] bool wait_a_moment();
 
-    /// Lets every message that no worker has claimed come out as a failure. Thread-safe.
+    /// Gives up what is inside: what no worker has claimed comes out as a failure at once, what one has
+    /// claimed when he is through or, with options.kill_on_cancel, killed. Thread-safe.
     void withdraw();
 
     /// Messages that have a number and are not released. Exact for who holds collecting and is the only

@@ -24,7 +24,8 @@
 //   claimed(k, i) → published   its claimer  CAS (P), bytes before      claimed: retried, the result is
 //                                                                       written anew / it counts
 //   claimed(k, i) → condemned   supervisor   CAS; its deadline has      –
-//                                            passed
+//                                            passed, or it was withdrawn
+//                                            and what runs is to be killed
 //   claimed(k, i), condemned    supervisor   store, attempt + 1, (k, i) –
 //     → ready for (k', i')                   := its heir; only after
 //                                            (k, i) was reaped
@@ -41,6 +42,11 @@
 // Deadlines: whoever condemns a claim kills its worker afterwards. A worker that cannot publish because its
 // claim is condemned waits for its death, so it never takes a further message, and nobody is killed for a
 // message that he has published. If the publication is faster, the message counts and nobody is killed.
+//
+// Withdrawal: the parent may give up all numbers below one. Those that are ready fail; those that are claimed
+// are left to their workers or, with kill_on_cancel, condemned as for a deadline. None of them is retried. What
+// is being committed or claimed meanwhile the supervisor finds when it looks again, as it does until all have
+// left.
 //
 // Retries go to a *fresh* worker: a ready word with an attempt above 1 names its heir, the one worker who may
 // claim it: the incarnation that takes the dead one's seat next. It begins at the oldest message in flight, so

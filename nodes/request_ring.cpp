@@ -5,6 +5,15 @@
 #include <utility>
 
 namespace forkflow::nodes {
+namespace {
+
+constexpr std::uint64_t withdrawn_bit = std::uint64_t{1} << 32U;
+
+failure withdrawal() {
+    return {.kind = failure_kind::pool_failed, .what = "the message was withdrawn"};
+}
+
+} // namespace
 
 request_ring::request_ring(const rings& shared, const reorder_window& window, failure_shelf& failures,
                            word_guard& guard)
@@ -153,15 +162,44 @@ void request_ring::fail_all(const failure& reason) {
     }
     reason_ = reason;
     broken_.store(&*reason_, std::memory_order_seq_cst);
-    fail_waiting(*reason_);
+    fail_waiting_before(next_.load(std::memory_order_seq_cst), *reason_);
     shared_.ring_parent();
 }
 
-void request_ring::fail_waiting(const failure& reason) {
-    const sequence end = next_.load(std::memory_order_seq_cst);
-    for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
-        fail_if_ready(number, reason);
+void request_ring::withdraw() {
+    const sequence end = next();
+    withdrawn_.store(withdrawn_bit | end, std::memory_order_seq_cst);
+    fail_waiting_before(end, withdrawal());
+}
+
+std::optional<sequence> request_ring::look_after_withdrawn() {
+    std::uint64_t bits = withdrawn_.load(std::memory_order_seq_cst);
+    const auto end = static_cast<sequence>(bits);
+    if (bits == 0) {
+        return std::nullopt;
     }
+    if (before(window_.next_to_emit(), end)) {
+        if (fail_waiting_before(end, withdrawal())) {
+            shared_.ring_parent();
+        }
+        return end;
+    }
+    // Forgotten, as numbers wrap and this one would mean something again.
+    withdrawn_.compare_exchange_strong(bits, 0, std::memory_order_seq_cst);
+    return std::nullopt;
+}
+
+bool request_ring::is_withdrawn(sequence number) const noexcept {
+    const std::uint64_t bits = withdrawn_.load(std::memory_order_seq_cst);
+    return bits != 0 && before(number, static_cast<sequence>(bits));
+}
+
+bool request_ring::fail_waiting_before(sequence end, const failure& reason) {
+    bool some = false;
+    for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
+        some |= fail_if_ready(number, reason);
+    }
+    return some;
 }
 
 void request_ring::fail_inheritance(const worker_identity& heir, const failure& reason) {
@@ -175,20 +213,22 @@ void request_ring::fail_inheritance(const worker_identity& heir, const failure& 
     }
 }
 
-void request_ring::fail_if_ready(sequence number, const failure& reason) {
+bool request_ring::fail_if_ready(sequence number, const failure& reason) {
     std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst);
     state_word word = state_word::unpacked(bits);
     if (word.number != number || word.state != message_state::ready) {
-        return;
+        return false;
     }
     const word_guard::parent_claim claiming(guard_);
     word.state = message_state::claimed;
     word.seat = parent_seat;
-    if (shared_.state(number).compare_exchange_strong(bits, word.packed(), std::memory_order_seq_cst)) {
-        failures_.put(number, reason);
-        word.state = message_state::failed;
-        shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    if (!shared_.state(number).compare_exchange_strong(bits, word.packed(), std::memory_order_seq_cst)) {
+        return false;
     }
+    failures_.put(number, reason);
+    word.state = message_state::failed;
+    shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
+    return true;
 }
 
 } // namespace forkflow::nodes

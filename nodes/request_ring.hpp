@@ -42,8 +42,13 @@ public:
     /// are few). Returns false if there is room now; a ring may then come for nothing.
     [[nodiscard]] bool arm_for_room();
 
-    /// Lets every message that no worker has claimed fail with `reason`.
-    void fail_waiting(const failure& reason);
+    /// Gives up every message up to here: what no worker has claimed fails, and nothing is retried.
+    /// Thread-safe.
+    void withdraw();
+    /// Makes good what withdraw may have passed by: what was being committed then. Returns the number below
+    /// which all is given up, unless all that has left. For the supervisor's thread.
+    std::optional<sequence> look_after_withdrawn();
+    [[nodiscard]] bool is_withdrawn(sequence number) const noexcept;
     /// Lets every message fail that only `heir` may retry: it will never begin.
     void fail_inheritance(const worker_identity& heir, const failure& reason);
     /// Lets every message that no worker has claimed, and every later one, fail with `reason`. The first
@@ -68,7 +73,10 @@ private:
     [[nodiscard]] std::uint32_t unfinished_in_window() const noexcept;
     void wake_workers(sequence number) const;
     void finish(sequence number, message_state state);
-    void fail_if_ready(sequence number, const failure& reason);
+    /// True if some did.
+    bool fail_waiting_before(sequence end, const failure& reason);
+    /// True if it did.
+    bool fail_if_ready(sequence number, const failure& reason);
 
     const rings& shared_;
     const reorder_window& window_;
@@ -78,7 +86,8 @@ private:
     std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
     std::atomic<sequence> next_;
     std::atomic<const failure*> broken_{nullptr};
-    std::optional<failure> reason_; ///< written once, before broken_ points to it
+    std::optional<failure> reason_;           ///< written once, before broken_ points to it
+    std::atomic<std::uint64_t> withdrawn_{0}; ///< withdrawn_bit | the number before which all was withdrawn
 };
 
 } // namespace forkflow::nodes

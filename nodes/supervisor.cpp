@@ -17,6 +17,8 @@ constexpr unsigned most_barren_deaths = 5;
 /// How long a seat stays vacant whose worker could not be made, or died at once: so that nobody forks without
 /// pause.
 constexpr std::chrono::milliseconds vacancy_time(50);
+/// With kill_on_cancel, how often the parent looks whether it is cancelled while messages are inside.
+constexpr std::chrono::nanoseconds cancel_look_time = std::chrono::milliseconds(20);
 
 } // namespace
 
@@ -121,7 +123,15 @@ std::int64_t supervisor::tend() {
         start_reliefs(now);
     }
     kill_slow_starters(now);
+    const std::optional<sequence> withdrawn = requests_.look_after_withdrawn();
+    if (withdrawn && options_.kill_on_cancel) {
+        watch_.condemn_before(*withdrawn);
+    }
     std::int64_t patience = watch_.look();
+    if (options_.kill_on_cancel && patience >= 0) { // something is inside
+        shared_.ring_parent();
+        patience = std::min(patience, cancel_look_time.count());
+    }
     if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
         begin_purge();
     }
@@ -351,6 +361,14 @@ std::string supervisor::last_text(const host_event& death) {
     return words_about(death) +
            (stage_of(death.seat) == worker_stage::initialising ? " in worker_init" : "") +
            (death.stderr_tail.empty() ? "" : "; it wrote: " + death.stderr_tail);
+}
+
+// --- withdrawal
+
+void supervisor::messages_withdrawn() {
+    if (options_.kill_on_cancel) {
+        host_.interrupt();
+    }
 }
 
 // --- wild workers

@@ -32,6 +32,8 @@ public:
     /// To be called after a commit: the watch on deadlines may be asleep. Thread-safe; free without
     /// deadlines.
     void message_committed() { watch_.message_committed(); }
+    /// What is inside was given up: with options.kill_on_cancel, who is at work on it is killed. Thread-safe.
+    void messages_withdrawn();
     /// A worker may have asked to be relieved. Thread-safe.
     void look_for_relief_requests();
     /// A word was found that no transition of the protocol can have written: kills all workers, and then lets

@@ -20,6 +20,7 @@
 #include <forkflow/statistics.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -141,10 +142,19 @@ public:
     requires detail::process_body<Body, Input, Output>
     ordered_process_node(tbb::flow::graph& g, pool_options options, Body body,
                          tbb::flow::node_priority_t priority)
-        : ordered_process_node(
-              g, std::move(options),
-              std::make_shared<const detail::initial_body_of<Input, Output, Body>>(std::move(body)), priority,
-              shared_tag{}) {}
+        : ordered_process_node(g, std::move(options), shared(std::move(body)), priority, shared_tag{}) {
+        detail::call_of<Input, Output, Body>::require_codecs(); // here, where the compiler tells who asked
+    }
+
+    // What cannot be a body is refused by one of these: compilers show the line, and nothing else.
+    // clang-format off
+    template <class Graph, class Pool, class Body, class... More> requires(!std::copy_constructible<Body>)
+    ordered_process_node(Graph&&, Pool, Body, More...) = delete; // forkflow: a body must be copyable, as each worker has its own
+    template <class Graph, class Pool, class Body, class... More> requires(detail::copyable_but_refuses_input<Body, Input>)
+    ordered_process_node(Graph&&, Pool, Body, More...) = delete; // forkflow: the body cannot be called with a const Input&, nor with an alternative of it
+    template <class Graph, class Pool, class Body, class... More> requires(detail::takes_input_but_gives_no_output<Body, Input, Output>)
+    ordered_process_node(Graph&&, Pool, Body, More...) = delete; // forkflow: no Output can be made from what the body returns, or from an alternative of Input that it does not take
+    // clang-format on
 
 #if __TBB_PREVIEW_FLOW_GRAPH_NODE_SET
     /// A node in the graph of `neighbours`, with edges from or to them: tbb::flow::follows, precedes. What
@@ -199,6 +209,11 @@ public:
 
 private:
     struct shared_tag {};
+
+    template <class Body>
+    static std::shared_ptr<const initial_body> shared(Body body) {
+        return std::make_shared<const detail::initial_body_of<Input, Output, Body>>(std::move(body));
+    }
 
     ordered_process_node(tbb::flow::graph& g, pool_options options, std::shared_ptr<const initial_body> body,
                          tbb::flow::node_priority_t priority, shared_tag /*unused*/)

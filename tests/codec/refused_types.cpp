@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Must not compile: each line with a comment "refused: ..." gives one error, which says that. See
-// refused_types_test.sh.
+// support/refused_lines_test.sh.
 #include <forkflow/codec.hpp>
 #include <forkflow/result_writer.hpp>
 

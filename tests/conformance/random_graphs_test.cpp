@@ -26,9 +26,9 @@ std::optional<std::uint64_t> number_in(const char* variable) {
 } // namespace
 
 TEST_CASE("Random graphs pass every message over every edge once and in order, and come to rest") {
-    const forkflow_test::bounded_test bounds(std::chrono::seconds(600));
     const auto first = number_in("FORKFLOW_RANDOM_SEED");
     const auto wanted = number_in("FORKFLOW_RANDOM_GRAPHS");
+    const forkflow_test::bounded_test bounds(std::chrono::seconds(600 + 5 * wanted.value_or(0)));
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(6);
     const std::uint64_t limit = wanted.value_or(first ? 1 : ~std::uint64_t{0});
     std::uint64_t seed = first.value_or(std::random_device()());

@@ -191,6 +191,13 @@ TEST_CASE("A hanging message times out alone") {
     a_hanging_message_times_out<world>(2);
 }
 
+TEST_CASE("A withdrawal at each step of a message ends what is inside, and nothing else") {
+    const nothing_is_left_behind check;
+    for (const step where : steps_of_a_message) {
+        a_withdrawal_ends_what_is_inside<world>(where);
+    }
+}
+
 TEST_CASE("A stopped worker is killed when its deadline passes, and cannot come back") {
     const nothing_is_left_behind check;
     const engine_watchdog watchdog("a stopped worker");

@@ -121,6 +121,12 @@ TEST_CASE("Over threads, a hanging message times out alone") {
     a_hanging_message_times_out<world>(2);
 }
 
+TEST_CASE("Over threads, a withdrawal at each step of a message ends what is inside, and nothing else") {
+    for (const step where : steps_of_a_message) {
+        a_withdrawal_ends_what_is_inside<world>(where);
+    }
+}
+
 TEST_CASE("A worker that finishes when its deadline has struck takes no further message") {
     const engine_watchdog watchdog("a late worker");
     std::atomic<bool> finish{false};

@@ -304,4 +304,41 @@ void a_hanging_message_times_out(unsigned attempts) {
     CHECK(tested.statistics().deaths == 2 * attempts);
 }
 
+inline constexpr std::array steps_of_a_message = {step::claimed, step::admitted, step::written,
+                                                  step::published, step::notified};
+
+/// What is inside is withdrawn while a worker stands at `where`, before or after it has handed its message
+/// in: all of it leaves in its place and once, nothing is retried, and what comes later is unharmed.
+template <class World>
+void a_withdrawal_ends_what_is_inside(step where) {
+    CAPTURE(static_cast<int>(where));
+    const engine_watchdog watchdog("a withdrawal");
+    pool_options options = small_pool(2, 8, 8);
+    options.attempts = 5;
+    options.kill_on_cancel = true;
+    const shared_value<std::atomic<std::uint32_t>> reached;
+    World* world = nullptr;
+    engine<World> tested(
+        options,
+        [&](const passage& now) {
+            if (now.here == where && now.count == 0) {
+                reached->store(1);
+                world->linger();
+            }
+        },
+        checking_body(), [&world](World& own) { world = &own; });
+    tested.put_many(8);
+    REQUIRE(eventually([&] { return reached->load() == 1; }));
+    tested.pool().withdraw();
+    tested.put_many(8);
+    const std::vector<seen_outcome> outcomes = tested.collect(16);
+    CHECK(faults(outcomes).empty());
+    for (const seen_outcome& outcome : outcomes) {
+        CAPTURE(outcome.index, outcome.failure.what);
+        REQUIRE((outcome.index < 8 || !outcome.failed));
+    }
+    CHECK(tested.statistics().retries == 0);
+    CHECK(tested.statistics().in_flight == 0);
+}
+
 } // namespace forkflow_test

@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include <unistd.h>
+
 namespace forkflow_test {
 namespace {
 
@@ -29,6 +31,7 @@ struct message {
     std::uint16_t source = 0;
     std::uint16_t number = 0;
     std::uint8_t hops = 0;
+    bool hangs = false; ///< in the first stage, until its worker is killed
     std::array<std::uint8_t, most_stages> stages{};
 
     bool operator==(const message&) const = default;
@@ -47,6 +50,9 @@ struct stage_body {
     unsigned slow_every; ///< 0: never
 
     message operator()(message one) const {
+        while (one.hangs) {
+            ::pause();
+        }
         if (slow_every != 0 && (one.number * 7U + one.source + index) % slow_every == 0) {
             const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
             while (std::chrono::steady_clock::now() < end) {
@@ -116,7 +122,8 @@ public:
         : random_(seed)
         , one_thread_(chance(4) ? std::make_unique<tbb::global_control>(
                                       tbb::global_control::max_allowed_parallelism, 1)
-                                : nullptr) {
+                                : nullptr)
+        , kills_(chance(3)) {
         const std::size_t stages = 1 + below(most_stages);
         for (std::size_t i = 0; i < stages; ++i) {
             add_stage();
@@ -132,8 +139,10 @@ public:
             to_be_cancelled_ = true;
             begin_round();
             const auto cancel_after = below(150);
+            const auto latest = std::chrono::steady_clock::now() + std::chrono::milliseconds(below(20));
             std::thread canceller([&] {
-                while (emitted_.load() < cancel_after && !sources_done_.load()) {
+                while (emitted_.load() < cancel_after && !sources_done_.load() &&
+                       !(kills_ && std::chrono::steady_clock::now() > latest)) { // some may hang
                     std::this_thread::yield();
                 }
                 graph_.cancel();
@@ -146,8 +155,7 @@ public:
             to_be_cancelled_ = cancelled_ = false;
             graph_.reset(chance(2) ? flow::rf_reset_bodies : flow::rf_reset_protocol);
         }
-        const std::size_t rounds = 1 + below(2);
-        for (std::size_t i = 0; i < rounds; ++i) {
+        for (std::size_t rounds = 1 + below(2); rounds > 0; --rounds) {
             begin_round();
             wrong += check_bounds();
             end_round();
@@ -188,7 +196,8 @@ private:
         const forkflow::pool_options options{.workers = 1 + below(2),
                                              .window = 1 + below(6),
                                              .requests = 1 + below(4),
-                                             .recycle_after = chance(8) ? 20U : 0U};
+                                             .recycle_after = chance(8) ? 20U : 0U,
+                                             .kill_on_cancel = kills_};
         constexpr unsigned slowness[] = {0, 0, 3, 17};
         const stage_body body{static_cast<std::uint8_t>(index), slowness[below(4)]};
         made.rejecting = chance(2);
@@ -221,13 +230,16 @@ private:
             to.sources.push_back(sources_.size());
             add_source(index);
         }
-        const std::size_t sinks = below(3);
-        for (std::size_t i = 0; i < sinks; ++i) {
+        for (std::size_t sinks = below(3); sinks > 0; --sinks) {
             add_sink(index);
         }
     }
 
-    static message next_of(source& from) { return {.source = from.index, .number = from.next++}; }
+    message next_of(source& from) const {
+        const std::uint16_t number = from.next++;
+        return {
+            .source = from.index, .number = number, .hangs = to_be_cancelled_ && kills_ && number % 16 == 15};
+    }
 
     template <class Node, class... Arguments>
     Node& add_to(std::vector<std::unique_ptr<flow::graph_node>>& nodes, Arguments&&... arguments) {
@@ -463,6 +475,7 @@ private:
 
     random_source random_;
     std::unique_ptr<tbb::global_control> one_thread_;
+    const bool kills_; ///< what runs when the graph is cancelled
     flow::graph graph_;
     std::vector<std::unique_ptr<stage>> stages_;
     std::vector<std::unique_ptr<source>> sources_;

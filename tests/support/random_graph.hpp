@@ -17,8 +17,8 @@ public:
     random_graph(const random_graph&) = delete;
     random_graph& operator=(const random_graph&) = delete;
 
-    /// Sends a random number of messages through, perhaps after a round that is cancelled and reset. Returns
-    /// what was wrong, or nothing.
+    /// Sends a random number of messages through, perhaps after a round that is cancelled (by which bodies
+    /// that hang may be killed) and reset. Returns what was wrong, or nothing.
     std::string run();
 
 private:

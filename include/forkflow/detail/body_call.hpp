@@ -88,6 +88,12 @@ struct whole_call {
     static void encode_request(writer& to, const Input& message) { encode(to, message); }
     static void run(Body& body, nodes::worker_call& call) { run_body_on<Input>(body, call); }
     static Output decode_result(reader& from) { return Output(decode_whole<result>(from)); }
+
+    /// Does nothing, or stops the compiler here, with the sentence of require_encodable.
+    static consteval void require_codecs() {
+        require_encodable<Input>();
+        require_encodable<result>();
+    }
 };
 
 /// For a variant of which the body takes some alternatives; the others are markers. A request begins with the
@@ -115,6 +121,9 @@ struct alternative_call<std::variant<Ts...>, Output, Body> {
         "body does not take (a marker, which passes through)");
 
     static constexpr bool has_markers = !(takes<Body, Ts> && ...);
+
+    /// As in whole_call.
+    static consteval void require_codecs() { (require_codecs_for<Ts>(), ...); }
 
     static bool is_marker(const input& message) noexcept {
         static constexpr bool marker[] = {!takes<Body, Ts>...};
@@ -159,6 +168,13 @@ struct alternative_call<std::variant<Ts...>, Output, Body> {
     }
 
 private:
+    template <class T>
+    static consteval void require_codecs_for() {
+        if constexpr (takes<Body, T>) {
+            require_encodable<T>();
+            require_encodable<result_for_t<Body, T>>();
+        }
+    }
     /// Calls `visit` with the type of the alternative at `index`, if the body takes it.
     template <class Visit>
     static void with_alternative(std::size_t index, Visit visit) {

@@ -127,6 +127,7 @@ public:
     void ring() const { pool_.ring(); }
     void stop() noexcept { pool_.stop(); }
     [[nodiscard]] const pool_options& options() const noexcept { return pool_.options(); }
+    [[nodiscard]] bool kills_on_cancel() const noexcept { return options().kill_on_cancel; }
 
     [[nodiscard]] statistics snapshot() const { return pool_.snapshot(); }
 

@@ -51,4 +51,11 @@ template <class Body, class Input, class Output>
 concept process_body = std::copy_constructible<Body> && body_takes_input<Body, Input> &&
     output_holds_outcomes<Body, Input, Output>;
 
+// Why something is no body: at most one of these holds, for the sentence with which it is refused.
+template <class Body, class Input>
+concept copyable_but_refuses_input = std::copy_constructible<Body> && !body_takes_input<Body, Input>;
+template <class Body, class Input, class Output>
+concept takes_input_but_gives_no_output = std::copy_constructible<Body> && body_takes_input<Body, Input> &&
+    !output_holds_outcomes<Body, Input, Output>;
+
 } // namespace forkflow::detail
