@@ -106,4 +106,9 @@ std::uintptr_t address_of(code_location place) {
     return found;
 }
 
+bool in_module(std::uintptr_t address) {
+    return any_module(
+        [&](const dl_phdr_info& module) { return holds(module, address - module.dlpi_addr, 1, 0); });
+}
+
 } // namespace forkflow::nodes

@@ -21,4 +21,8 @@ struct code_location {
 /// no code there. Thread-safe. Cost: a look at each module.
 [[nodiscard]] std::uintptr_t address_of(code_location place);
 
+/// Whether `address` lies in the program or in a library that is loaded, be it code or data. Thread-safe.
+/// Cost: a look at each module.
+[[nodiscard]] bool in_module(std::uintptr_t address);
+
 } // namespace forkflow::nodes

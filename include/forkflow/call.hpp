@@ -27,9 +27,14 @@ namespace forkflow {
 ///
 /// **Arguments** are copied or moved into the call, as std::thread does, and need a codec. The function is
 /// called with rvalues of its own. Pointers, references, views and reference wrappers are refused by the
-/// compiler. It cannot see what a lambda has captured by reference, or which members of a trivially copyable
-/// class are pointers: in a worker those show the program as it was when the pool was made. Pass arguments
-/// instead of capturing.
+/// compiler.
+///
+/// **Captures.** What a lambda captures by value travels, if it is trivially copyable. What it captures by
+/// reference no compiler can see; but a function object that holds the address of a variable, or of anything
+/// else of this process that is not part of the program or of a library, is refused when it is put: the
+/// message fails (not_encodable). So is one that only looks so, as a large number may by chance: pass it as
+/// an argument. A function object whose codec is bytes_codec is not looked at; nor is, without g++, one that
+/// has padding.
 ///
 /// **Copies** share function and arguments. Copying, encoding and destroying are thread-safe.
 template <class R>

@@ -2,11 +2,12 @@
 // How messages become bytes for another process, and values again: the customisation point codec<T>.
 //
 // What has a codec without further ado, nested in any way:
-//   - trivially copyable types, as their bytes, padding included (no pointers, no references, no views);
+//   - trivially copyable types, as their bytes, padding included (no pointers, references, views, iterators);
 //   - std::string and the other basic_strings, std::array, all containers and container adaptors of the
 //     standard library, std::vector<bool>, std::bitset;
 //   - std::pair, std::tuple, std::optional, std::variant, std::expected, std::complex, std::filesystem::path,
-//     durations and time points of std::chrono;
+//     durations, time points and dates of std::chrono, std::error_code of the generic and the system
+//     category;
 //   - std::unique_ptr and std::shared_ptr, as the value that they point to or as null. Two shared pointers to
 //     one value arrive as pointers to two; classes with virtual functions are not sent this way, as only
 //     a part of the object would arrive, unless they are final.

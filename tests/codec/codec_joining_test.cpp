@@ -7,13 +7,16 @@
 #include <forkflow/codec.hpp>
 
 #include <array>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tuple>
+#include <typeindex>
 #include <variant>
 #include <vector>
 
@@ -109,6 +112,14 @@ struct holds_function {
 struct holds_holder {
     int number;
     holds_view inside;
+};
+struct holds_iterator {
+    int number;
+    std::list<int>::iterator at;
+};
+template <class Tag>
+struct number_of {
+    int value;
 };
 struct static_text {
     const char* text;
@@ -211,6 +222,7 @@ TEST_CASE("types that cannot be sent are told apart when compiling", "[codec]") 
     using forkflow::encodable;
     STATIC_REQUIRE(encodable<int>);
     STATIC_REQUIRE(encodable<const std::string>);
+    STATIC_REQUIRE(encodable<number_of<struct never_defined>>);
     STATIC_REQUIRE(encodable<std::vector<std::optional<std::tuple<tree, std::unique_ptr<int>>>>>);
     STATIC_REQUIRE_FALSE(encodable<int*>);
     STATIC_REQUIRE_FALSE(encodable<const char*>);
@@ -233,8 +245,23 @@ TEST_CASE("types that cannot be sent are told apart when compiling", "[codec]") 
     STATIC_REQUIRE_FALSE(encodable<std::vector<int*>>);
     STATIC_REQUIRE_FALSE(encodable<std::map<int, int*>>);
     STATIC_REQUIRE_FALSE(encodable<std::vector<int>::iterator>);
+    STATIC_REQUIRE_FALSE(encodable<std::list<int>::iterator>);
+    STATIC_REQUIRE_FALSE(encodable<std::map<int, int>::const_iterator>);
+    STATIC_REQUIRE_FALSE(encodable<std::vector<bool>::iterator>);
+    STATIC_REQUIRE_FALSE(encodable<holds_iterator>);
+    STATIC_REQUIRE_FALSE(encodable<std::type_index>);
     STATIC_REQUIRE_FALSE(encodable<std::unique_ptr<base>>);
     STATIC_REQUIRE_FALSE(encodable<std::unique_ptr<int[]>>);
     STATIC_REQUIRE_FALSE(encodable<without_codec>);
     STATIC_REQUIRE_FALSE(encodable<std::vector<without_codec>>);
+}
+
+TEST_CASE("an error of a category that only this process knows is refused", "[codec]") {
+    struct : std::error_category {
+        [[nodiscard]] const char* name() const noexcept override { return "private"; }
+        [[nodiscard]] std::string message(int) const override { return "unknown"; }
+    } const category;
+    CHECK_THROWS_AS(encoded(std::error_code(1, category)), std::invalid_argument);
+    const auto arrived = decoded<std::error_code>(encoded(std::error_code(ENOENT, std::system_category())));
+    CHECK(arrived == std::errc::no_such_file_or_directory);
 }

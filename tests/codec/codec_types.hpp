@@ -56,6 +56,14 @@ struct unwritten {
     bool operator==(const unwritten&) const = default;
 };
 
+// A template that joins with one line.
+template <class T>
+struct wrapped {
+    std::string name;
+    T inside{};
+    bool operator==(const wrapped&) const = default;
+};
+
 // An aggregate, and a view of what it is encoded as.
 struct page {
     std::string url;
@@ -96,6 +104,8 @@ using limited_string = std::basic_string<char, std::char_traits<char>, limited_a
 
 } // namespace codec_types
 
+template <class T>
+struct forkflow::codec<codec_types::wrapped<T>> : forkflow::aggregate_codec<codec_types::wrapped<T>> {};
 template <>
 struct forkflow::codec<codec_types::page> : forkflow::aggregate_codec<codec_types::page> {};
 template <>
@@ -148,6 +158,12 @@ struct forkflow_test::random_maker<codec_types::negated> {
 template <>
 struct forkflow_test::random_maker<codec_types::over_aligned> {
     static codec_types::over_aligned make(random_source& source) { return {random_value<int>(source)}; }
+};
+template <class T>
+struct forkflow_test::random_maker<codec_types::wrapped<T>> {
+    static codec_types::wrapped<T> make(random_source& source) {
+        return {random_value<std::string>(source), random_value<T>(source)};
+    }
 };
 template <>
 struct forkflow_test::random_maker<codec_types::tree> {

@@ -65,8 +65,10 @@ T decode_aggregate(forkflow::reader& from) {
     forkflow::require_encodable<std::string_view>();            // refused: a reference or a view does not own
     forkflow::require_encodable<std::span<const int>>();        // refused: a reference or a view does not own
     forkflow::require_encodable<std::reference_wrapper<int>>(); // refused: a reference or a view does not own
-    forkflow::require_encodable<int[3]>();                      // refused: a C array cannot be sent
-    forkflow::require_encodable<shape>();                       // refused: of a class with virtual functions
+    forkflow::require_encodable<std::map<int, int>::iterator>(); // refused: a reference or a view does not
+                                                                 // own
+    forkflow::require_encodable<int[3]>();                       // refused: a C array cannot be sent
+    forkflow::require_encodable<shape>();                        // refused: of a class with virtual functions
     forkflow::require_encodable<holds_pointer>(); // refused: has a pointer or a view among its members
     forkflow::require_encodable<unknown>();       // refused: if it is an aggregate, write
     forkflow::require_encodable<std::map<int, unknown>>(); // refused: if it is an aggregate, write

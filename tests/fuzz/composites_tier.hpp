@@ -14,6 +14,7 @@
 #include <queue>
 #include <set>
 #include <string>
+#include <system_error>
 #include <unordered_map>
 #include <unordered_set>
 #include <variant>
@@ -34,6 +35,7 @@ using composites_tier =
          round_trip<std::multimap<bool, std::string>>,
          round_trip<std::unordered_map<int, std::unique_ptr<std::string>>>,
          round_trip<std::unordered_multimap<bool, std::shared_ptr<int>>>,
-         round_trip<std::priority_queue<std::string>>, round_trip<std::vector<std::filesystem::path>>>;
+         round_trip<std::priority_queue<std::string>>, round_trip<std::vector<std::filesystem::path>>,
+         round_trip<std::vector<std::pair<std::error_code, bool>>>>;
 
 } // namespace forkflow_fuzz

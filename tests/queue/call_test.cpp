@@ -64,6 +64,22 @@ struct joiner {
     }
 };
 
+/// Insists on being sent with the address that it holds.
+struct table_reader {
+    const int* table;
+    int operator()(int index) const { return table[index]; }
+};
+
+/// Several functions in one.
+struct overloaded {
+    int operator()(int value) const { return value; }
+    int operator()(const std::string& text) const { return static_cast<int>(text.size()); }
+};
+
+const std::string& longer_of(const std::string& left, const std::string& right) {
+    return left.size() < right.size() ? right : left;
+}
+
 int value_of(const outcome& one) {
     return std::get<int>(one);
 }
@@ -75,6 +91,9 @@ struct forkflow::codec<joiner> {
     static void encode(const joiner& value, writer& to) { forkflow::encode(to, value.text); }
     static joiner decode(reader& from) { return {forkflow::decode<std::string>(from)}; }
 };
+
+template <>
+struct forkflow::codec<table_reader> : forkflow::bytes_codec<table_reader> {};
 
 TEST_CASE("A call brings its function: pointers, lambdas without captures, function objects with state") {
     const bounded_test bounds;
@@ -128,6 +147,24 @@ TEST_CASE("A call gives what its function returns, converted, or nothing") {
     REQUIRE(nothing.put(call<void>([] {})));
     CHECK(nothing.get().has_value());
     CHECK(nothing.get().has_value());
+}
+
+TEST_CASE("A call's function may be generic, overloaded or noexcept, and may return a reference") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<call<std::string>, std::string> strings(1);
+    REQUIRE(strings.put(call<std::string>(longer_of, "one"s, "three"s)));
+    REQUIRE(strings.put(call<std::string>(
+        [](const auto& part, auto&&... more) { return (part + ... + more); }, "a"s, "b"s, "c"s)));
+    CHECK(strings.get().value() == "three");
+    CHECK(strings.get().value() == "abc");
+    queue_of_calls queue(1);
+    REQUIRE(queue.put(call<int>(overloaded(), 3)));
+    REQUIRE(queue.put(call<int>(overloaded(), "four"s)));
+    REQUIRE(queue.put(call<int>([](int value) noexcept { return value; }, 5)));
+    REQUIRE(queue.put(call<int>([count = 6]() mutable { return count++; })));
+    for (const int expected : {3, 4, 5, 6}) {
+        CHECK(value_of(*queue.get()) == expected);
+    }
 }
 
 TEST_CASE("Calls run in other processes") {
@@ -192,6 +229,75 @@ TEST_CASE("Calls are messages of the node, too") {
     REQUIRE(all.size() == 20);
     for (int i = 0; i < 20; ++i) {
         CHECK(value_of(all[static_cast<std::size_t>(i)]) == 2 * i);
+    }
+}
+
+TEST_CASE("Calls and markers mix in the node, each in its place") {
+    const bounded_test bounds;
+    struct batch_done {
+        std::shared_ptr<int> count;
+    };
+    using item = std::variant<call<int>, batch_done>;
+    using result = std::variant<int, batch_done, failure>;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<item, result> node(graph, 2, forkflow::run_call());
+    const forkflow_test::recorder<result> results(graph, node);
+    const int mine = 1;
+    for (int batch = 0; batch < 5; ++batch) {
+        REQUIRE(node.try_put(call<int>(add, batch, 1)));
+        REQUIRE(node.try_put(call<int>([&mine] { return mine; })));
+        REQUIRE(node.try_put(batch_done{std::make_shared<int>(batch)}));
+    }
+    graph.wait_for_all();
+    const std::vector<result> all = results.values();
+    REQUIRE(all.size() == 15);
+    for (std::size_t batch = 0; batch < 5; ++batch) {
+        CHECK(std::get<int>(all[3 * batch]) == static_cast<int>(batch) + 1);
+        CHECK(std::get<failure>(all[3 * batch + 1]).kind == failure_kind::not_encodable);
+        CHECK(*std::get<batch_done>(all[3 * batch + 2]).count == static_cast<int>(batch));
+    }
+}
+
+TEST_CASE("What is captured by reference is a failure, though no compiler can see it") {
+    const bounded_test bounds;
+    queue_of_calls queue(1);
+    int local = 1;
+    const auto on_heap = std::make_unique<int>(2);
+    struct task {
+        int value = 3;
+        call<int> made() {
+            return call<int>([this] { return value; });
+        }
+    } with_this;
+    REQUIRE(queue.put(call<int>([&] { return local; })));
+    REQUIRE(queue.put(call<int>([&local](int more) { return local + more; }, 1)));
+    REQUIRE(queue.put(call<int>([number = 5.0, at = on_heap.get()] { return *at + int(number); })));
+    REQUIRE(queue.put(with_this.made()));
+    for (int i = 0; i < 4; ++i) {
+        const outcome refused = *queue.get();
+        REQUIRE(std::holds_alternative<failure>(refused));
+        CHECK(std::get<failure>(refused).kind == failure_kind::not_encodable);
+        CHECK(std::get<failure>(refused).what.find("captured by reference") != std::string::npos);
+    }
+    CHECK(queue.statistics().deaths == 0);
+    REQUIRE(queue.put(call<int>(add, 1, 2)));
+    CHECK(value_of(*queue.get()) == 3);
+}
+
+TEST_CASE("What is captured by value travels, also what belongs to the program, or is said to be bytes") {
+    const bounded_test bounds;
+    const std::vector<int> table{10, 20, 30};
+    queue_of_calls queue(1); // its workers inherit the table
+    const char* const text = "text";
+    REQUIRE(queue.put(call<int>([number = -1L, other = 1L << 62U, half = 0.5, small = 'a'] {
+        return static_cast<int>(number + (other >> 62U)) + static_cast<int>(half * 2) + (small - 'a');
+    })));
+    REQUIRE(queue.put(call<int>([text] { return length_of(text); })));
+    REQUIRE(
+        queue.put(call<int>([function = &add](int left, int right) { return function(left, right); }, 3, 4)));
+    REQUIRE(queue.put(call<int>(table_reader{table.data()}, 2)));
+    for (const int expected : {1, 4, 7, 30}) {
+        CHECK(value_of(*queue.get()) == expected);
     }
 }
 
@@ -273,6 +379,8 @@ TEST_CASE("An address that is no code is refused") {
     CHECK_THROWS_AS(forkflow::nodes::locate(reinterpret_cast<std::uintptr_t>(&data)), std::invalid_argument);
     const auto place = forkflow::nodes::locate(reinterpret_cast<std::uintptr_t>(&add));
     CHECK(forkflow::nodes::address_of(place) == reinterpret_cast<std::uintptr_t>(&add));
+    CHECK(forkflow::nodes::in_module(reinterpret_cast<std::uintptr_t>(&add)));
+    CHECK_FALSE(forkflow::nodes::in_module(reinterpret_cast<std::uintptr_t>(&data)));
     CHECK_THROWS_AS(forkflow::nodes::address_of({place.module, ~std::uint64_t{0}}), forkflow::not_decodable);
     CHECK_THROWS_AS(forkflow::nodes::address_of({place.module + 1, place.offset_bytes}),
                     forkflow::not_decodable);

@@ -1,7 +1,35 @@
 // SPDX-License-Identifier: MIT
 // What the Python queue offers from which forkflow descends, and the faults that it has and this one must
-// not have; as far as the tests of order and of waiting do not show it already.
+// not have; as far as other tests do not show it already.
+//
+//   it offers                             shown by
+//   a callable and its arguments          call_test: all
+//   one task, inherited by fork           "The body is inherited by fork ..."
+//   markers in their place                queue_order_test: "Markers keep their place among messages"
+//   get throws, with the worker's stack   queue_order_test: "A failure that Output cannot hold ..."
+//   put is refused, no number used up     "A message that is refused is untouched, ..."; queue_waiting_test
+//   stop, join, is_alive                  queue_waiting_test; "is_alive is about outcomes, ..."
+//   a window of 10 x workers              "The window is ten messages for each worker ..."
+//   numbers that wrap                     queue_order_test: "Sequences that wrap keep the order"
+//   worker_init_f                         "worker_init runs once in each worker, ..."
+//   no process outlives the program       "A program that is killed leaves no workers of its queue behind"
+//   arguments that are rejected           "Options that are out of range are refused by name"
+//
+//   its faults                            shown to be none by
+//   a lost wakeup                         "No wakeup is lost ..."
+//   a death or an exit loses a number     "Neither a death nor an exit nor a kill ..."
+//   what is not picklable is dropped      "What cannot be encoded fails in its place, ..."
+//   exceptions that cannot be rebuilt     "An exception that cannot leave its process ..."
+//   a full output blocks join             "A full output does not block join"
+//   no end of the stream                  queue_waiting_test: "After stop, ..."
+//   markers go through a worker           "Markers pass although no worker ever looks for a message"
+//   put and get are not thread-safe       queue_order_test: "Many threads put and get at once: ..."
+//   no argument can be called timeout     "A message may have a member called timeout, ..."; call_test
+//   callables never pass through          "Callables that the body does not take pass through ..."
+//   is_alive while any process lives      "is_alive is about outcomes, not about processes"
+//   the size is always 0                  queue_waiting_test: "The statistics of a queue add up"
 #include "support/catch.hpp"
+#include "support/child_case.hpp"
 #include "support/leftovers.hpp"
 #include "support/processes.hpp"
 #include "support/sanitized.hpp"
@@ -20,9 +48,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -282,4 +312,121 @@ TEST_CASE("When the fork server is killed, every message fails and nobody waits 
     queue.stop();
     queue.join();
     CHECK(queue.get().ended());
+}
+
+TEST_CASE("The window is ten messages for each worker unless said otherwise, and as many may wait") {
+    const bounded_test bounds;
+    for (const std::size_t workers : {1U, 3U}) {
+        forkflow::ordered_process_queue queue(workers, itself);
+        CHECK(queue.statistics().window == 10 * workers);
+        CHECK(queue.statistics().requests == 10 * workers);
+        for (number message = 0; message < 20 * workers; ++message) {
+            REQUIRE(queue.put(message));
+        }
+        CHECK_FALSE(queue.try_put(0));
+    }
+}
+
+TEST_CASE("A message that is refused is untouched, and uses up no number") {
+    const bounded_test bounds;
+    const shared_flags released(1);
+    struct note {
+        std::shared_ptr<int> owner;
+    };
+    using message = std::variant<number, note>;
+    using result = std::variant<number, note, failure>;
+    forkflow::ordered_process_queue<message, result> queue(
+        pool_options{.workers = 1, .window = 1, .requests = 1}, [&](number given) -> number {
+            released.wait_for(0);
+            throw std::runtime_error(std::to_string(given));
+        });
+    const message marker = note{std::make_shared<int>(5)};
+    REQUIRE(queue.put(0U));
+    REQUIRE(queue.put(note{})); // there is a place for one request and one marker
+    for (int i = 0; i < 100; ++i) {
+        CHECK_FALSE(queue.try_put(marker));
+        CHECK_FALSE(queue.try_put(1U));
+    }
+    CHECK_FALSE(queue.put(marker, 1ms));
+    CHECK(std::get<note>(marker).owner.use_count() == 1);
+    released.set(0);
+    CHECK(std::get<failure>(*queue.get()).sequence == 0);
+    CHECK(std::holds_alternative<note>(*queue.get()));
+    REQUIRE(queue.put(2U));
+    CHECK(std::get<failure>(*queue.get()).sequence == 2);
+}
+
+TEST_CASE("Messages and outcomes that can only be moved pass through") {
+    const bounded_test bounds;
+    using text = std::unique_ptr<std::string>;
+    forkflow::ordered_process_queue<text, std::vector<text>> queue(2, [](text given) {
+        std::vector<text> both;
+        both.push_back(std::make_unique<std::string>(*given + "!"));
+        both.push_back(std::move(given));
+        return both;
+    });
+    for (const char* each : {"one", "two"}) {
+        REQUIRE(queue.put(std::make_unique<std::string>(each)));
+    }
+    queue.stop();
+    std::string all;
+    for (const std::vector<text>& outcome : queue) {
+        all += *outcome.at(0) + *outcome.at(1);
+    }
+    CHECK(all == "one!onetwo!two");
+}
+
+TEST_CASE("Options that are out of range are refused by name") {
+    const bounded_test bounds;
+    const auto refusal_of = [](pool_options options) -> std::string {
+        try {
+            const forkflow::ordered_process_queue queue(std::move(options), itself);
+        } catch (const std::invalid_argument& refused) {
+            return refused.what();
+        }
+        return "taken";
+    };
+    const std::pair<const char*, pool_options> wrong[] = {
+        {"workers is 5000", {.workers = 5'000}},
+        {"window is 2000000", {.window = 2'000'000}},
+        {"requests is 2000000", {.requests = 2'000'000}},
+        {"attempts is 0", {.attempts = 0}},
+        {"deadline is -1 ns", {.deadline = std::chrono::nanoseconds(-1)}},
+    };
+    for (const auto& [said, options] : wrong) {
+        INFO(said);
+        CHECK(refusal_of(options).find(std::string("pool_options::") + said) != std::string::npos);
+        CHECK(refusal_of(options).find("must be") != std::string::npos);
+    }
+    CHECK(refusal_of({.workers = 1}) == "taken");
+}
+
+TEST_CASE("child: a queue at work", "[.child]") {
+    const forkflow_test::watchdog limit(100s);
+    const shared_flags flags(2); // 0: how many bodies run; 1: never set
+    forkflow::ordered_process_queue queue(pool_options{.workers = 2, .window = 1, .requests = 2},
+                                          [&](number message) {
+                                              flags.add(0);
+                                              flags.wait_for(1);
+                                              return message;
+                                          });
+    const std::thread putter([&] {
+        for (number message = 0;; ++message) {
+            queue.put(message);
+        }
+    });
+    flags.wait_for(0, 2);
+    forkflow_test::announce_readiness();
+    (void)queue.get(); // for ever
+}
+
+TEST_CASE("A program that is killed leaves no workers of its queue behind") {
+    const bounded_test bounds;
+    const forkflow_test::adopts_orphans adopting;
+    forkflow_test::child_test child("child: a queue at work");
+    REQUIRE(child.becomes_ready());
+    REQUIRE(forkflow_test::descendants_of(child.pid()).size() == 3);
+    ::kill(child.pid(), SIGKILL);
+    CHECK(WTERMSIG(child.wait()) == SIGKILL);
+    CHECK(forkflow_test::all_children_end_within(30s));
 }

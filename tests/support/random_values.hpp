@@ -17,6 +17,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -139,6 +140,28 @@ struct random_maker<std::filesystem::path> {
     }
 };
 
+template <class Error>
+requires(std::same_as<Error, std::error_code> ||
+         std::same_as<Error, std::error_condition>) struct random_maker<Error> {
+    static Error make(random_source& source) {
+        return {random_value<int>(source),
+                source() % 2 == 0 ? std::generic_category() : std::system_category()};
+    }
+};
+
+template <>
+struct random_maker<std::chrono::year_month_day> {
+    static std::chrono::year_month_day make(random_source& source) {
+        return std::chrono::sys_days(std::chrono::days(random_below(source, 100'000)));
+    }
+};
+template <>
+struct random_maker<std::chrono::weekday> {
+    static std::chrono::weekday make(random_source& source) {
+        return std::chrono::weekday(static_cast<unsigned>(random_below(source, 7)));
+    }
+};
+
 template <class T, std::size_t N>
 struct random_maker<std::array<T, N>> {
     static std::array<T, N> make(random_source& source) {
@@ -180,7 +203,8 @@ struct random_maker<std::unique_ptr<T>> {
 template <class T>
 struct random_maker<std::shared_ptr<T>> {
     static std::shared_ptr<T> make(random_source& source) {
-        return source() % 2 == 0 ? std::make_shared<T>(random_value<T>(source)) : nullptr;
+        return source() % 2 == 0 ? std::make_shared<T>(random_value<std::remove_const_t<T>>(source))
+                                 : nullptr;
     }
 };
 

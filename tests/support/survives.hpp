@@ -30,7 +30,8 @@ bool same(const T& left, const T& right) {
     if constexpr (requires { left.begin()->get(); }) {
         return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                           [](const auto& one, const auto& other) { return same(one, other); });
-    } else if constexpr (requires { *left; }) {
+    } else if constexpr (
+        requires { *left; } && !requires { left.error(); }) { // an expected compares its error
         return static_cast<bool>(left) == static_cast<bool>(right) && (!left || same(*left, *right));
     } else if constexpr (requires { left == right; }) {
         return left == right;

@@ -4,10 +4,14 @@
 
 #include <forkflow/codec.hpp>
 #include <forkflow/nodes/code_location.hpp>
+#include <forkflow/nodes/own_memory.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <tuple>
 #include <type_traits>
@@ -32,12 +36,40 @@ template <class T>
 inline constexpr bool is_function_pointer =
     std::is_pointer_v<T>&& std::is_function_v<std::remove_pointer_t<T>>;
 
+/// Whether a Function travels as its bytes because nobody said otherwise, and has room for an address.
+template <class Function>
+inline constexpr bool may_hide_addresses =
+    std::is_base_of_v<standard_codec<Function>, codec<Function>>&& copied_as_bytes<Function> &&
+    !std::is_empty_v<Function> && alignof(Function) >= alignof(void*);
+
+/// Whether it does, as far as can be seen: what stands in padding may be an address by chance.
+template <class Function>
+bool hides_address(const Function& function) {
+#if __has_builtin(__builtin_clear_padding)
+    alignas(Function) std::byte copy[sizeof(Function)];
+    std::memcpy(copy, std::addressof(function), sizeof(Function));
+    __builtin_clear_padding(reinterpret_cast<Function*>(copy));
+    return nodes::leads_to_own_memory(copy);
+#else
+    return std::has_unique_object_representations_v<Function> && // has no padding
+           nodes::leads_to_own_memory(std::as_bytes(std::span(std::addressof(function), 1)));
+#endif
+}
+
 /// A function on the wire: the place of its code, or its state.
 template <class Function>
 void encode_function(writer& to, const Function& function) {
     if constexpr (is_function_pointer<Function>) {
         to.write_value(nodes::locate(reinterpret_cast<std::uintptr_t>(function)));
     } else {
+        if constexpr (may_hide_addresses<Function>) {
+            if (hides_address(function)) {
+                throw std::invalid_argument(
+                    "forkflow: a function object holds the address of something that it does not own, which "
+                    "another process cannot see as it is now (has a lambda captured by reference?): pass it "
+                    "as an argument");
+            }
+        }
         forkflow::encode(to, function);
     }
 }

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -154,6 +156,29 @@ private:
         }
     }
 };
+
+// A category is an object of the program: its address is not believed when it comes from another process.
+template <class Error>
+struct error_codec : leaf_codec {
+    static void encode(const Error& error, writer& to) {
+        if (error.category() != std::system_category() && error.category() != std::generic_category()) {
+            throw std::invalid_argument(std::string("forkflow: an error of the category ") +
+                                        error.category().name() +
+                                        " cannot be sent: only system_category and generic_category can");
+        }
+        to.write_value(error.category() == std::system_category());
+        to.write_value(error.value());
+    }
+
+    static Error decode(reader& from) {
+        const bool of_system = from.read_value<bool>();
+        return Error(from.read_value<int>(), of_system ? std::system_category() : std::generic_category());
+    }
+};
+template <>
+struct standard_codec<std::error_code> : error_codec<std::error_code> {};
+template <>
+struct standard_codec<std::error_condition> : error_codec<std::error_condition> {};
 
 #ifdef __cpp_lib_expected
 template <class T>

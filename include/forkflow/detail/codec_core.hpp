@@ -78,7 +78,7 @@ consteval void require_encodable() {
     } else if constexpr (detail::any_within<detail::is_pointer_like, T>::value) {
         static_assert(detail::never<T>, "forkflow: a raw pointer means nothing in another process: send the "
                                         "value itself, or hold it in a std::unique_ptr or std::optional");
-    } else if constexpr (detail::any_within<detail::is_view, T>::value) {
+    } else if constexpr (detail::any_within<detail::is_view, T>::value || detail::is_position<T>::value) {
         static_assert(
             detail::never<T>,
             "forkflow: a reference or a view does not own what it shows, so it cannot be sent: send "

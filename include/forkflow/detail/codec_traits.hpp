@@ -6,9 +6,16 @@
 #include <cstddef>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <typeindex>
+#include <version>
+
+#ifdef __cpp_lib_source_location
+#include <source_location>
+#endif
 
 #include <forkflow/detail/codec_probes.hpp>
 #include <forkflow/nodes/bytes.hpp>
@@ -18,6 +25,13 @@ namespace forkflow::detail {
 template <class T>
 struct is_pointer_like
     : std::bool_constant<std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>> {};
+
+template <>
+struct is_pointer_like<std::type_index> : std::true_type {};
+#ifdef __cpp_lib_source_location
+template <>
+struct is_pointer_like<std::source_location> : std::true_type {};
+#endif
 
 template <class T>
 struct is_view : std::is_reference<T> {};
@@ -41,9 +55,18 @@ struct any_within<Is, C<Parts...>> : std::disjunction<Is<C<Parts...>>, any_withi
 template <template <class> class Is, template <class, std::size_t> class C, class T, std::size_t N>
 struct any_within<Is, C<T, N>> : std::disjunction<Is<C<T, N>>, any_within<Is, T>> {};
 
+// An iterator, or a view of ranges: what it leads to is elsewhere, though its type's name need not show it.
+template <class T>
+struct is_position : std::false_type {};
+template <class T>
+requires(std::is_class_v<T> && (std::input_or_output_iterator<T> ||
+                                std::ranges::enable_view<T>)) struct is_position<T> : std::true_type {
+};
+
 // What means nothing in another process.
 template <class T>
-struct is_address : std::disjunction<any_within<is_pointer_like, T>, any_within<is_view, T>> {};
+struct is_address : std::disjunction<any_within<is_pointer_like, T>, any_within<is_view, T>, is_position<T>> {
+};
 
 template <class T>
 concept plain_bytes =

@@ -33,6 +33,7 @@ struct call_table {
     bool (*is_marker)(const Input&) noexcept;
     void (*encode_request)(writer&, const Input&);
     Output (*decode_result)(reader&);
+    void (*keep)(std::optional<Input>& place, const Input& marker); ///< null without markers, as the next
     Output (*pass)(Input&&);
 };
 
@@ -59,7 +60,7 @@ public:
     void fill(nodes::sequence number, const Input& message) {
         if (call_.is_marker(message)) {
             try {
-                marker_at(number).emplace(message);
+                call_.keep(marker_at(number), message);
                 pool_.commit_marker(number);
             } catch (...) {
                 pool_.commit_failure(number, failure_of_codec(failure_kind::not_encodable));
@@ -139,8 +140,10 @@ private:
                                         .is_marker = call::is_marker,
                                         .encode_request = call::encode_request,
                                         .decode_result = call::decode_result,
+                                        .keep = nullptr,
                                         .pass = nullptr};
-        if constexpr (call::has_markers) {
+        if constexpr (call::has_markers) { // otherwise an Input need not be copyable
+            table.keep = [](std::optional<Input>& place, const Input& marker) { place.emplace(marker); };
             table.pass = call::pass;
         }
         return table;
