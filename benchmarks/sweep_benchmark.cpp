@@ -55,22 +55,24 @@ seconds node_with_large_window(place at) {
     at.window = 1024;
     return node(at);
 }
+// oneTBB's own ways run in as many threads as there are workers.
+seconds limited_sequencer(const place& at) {
+    return with_threads(at.workers, [&] { return through_sequencer(at.all(), at.source(), at.body()); });
+}
 seconds sequencer(const place& at) {
     load all = at.all();
     all.window = 0;
-    return through_sequencer(all, at.source(), at.body());
-}
-seconds limited_sequencer(const place& at) {
-    return through_sequencer(at.all(), at.source(), at.body());
+    return with_threads(at.workers, [&] { return through_sequencer(all, at.source(), at.body()); });
 }
 seconds locked_sequencer(const place& at) {
     load all = at.all();
     all.window = 0;
     std::mutex lock;
-    return through_sequencer(all, at.source(), locked_body<computing_body<sized_message>>{&lock, at.body()});
+    const locked_body<computing_body<sized_message>> body{&lock, at.body()};
+    return with_threads(at.workers, [&] { return through_sequencer(all, at.source(), body); });
 }
 seconds pipeline(const place& at) {
-    return through_pipeline(at.all(), at.source(), at.body());
+    return with_threads(at.workers, [&] { return through_pipeline(at.all(), at.source(), at.body()); });
 }
 seconds pipes(const place& at) {
     return through_pipes(at.all(2), at.size_bytes, at.rounds());
@@ -84,71 +86,58 @@ seconds python_imap(const place& at) {
 seconds python_executor(const place& at) {
     return through_python("executor", at.all(130), at.size_bytes, at.body_us);
 }
-/// oneTBB's ways in as many threads as there are workers.
-way in_threads(way run) {
-    return [run](const place& at) { return with_threads(at.workers, [&] { return run(at); }); };
-}
 
-/// The full run's values, or in shorter runs every second one.
+/// All values of an axis in a full run, every second one in a quick one, and the smallest and the largest
+/// where it only matters that it runs.
 template <class Value>
 std::vector<Value> values(std::initializer_list<Value> all) {
+    const std::size_t steps[] = {all.size() - 1, 2, 1};
     std::vector<Value> chosen;
-    for (std::size_t i = 0; i < all.size(); i += chosen_effort() == effort::full ? 1U : 2U) {
+    for (std::size_t i = 0; i < all.size(); i += steps[static_cast<int>(chosen_effort())]) {
         chosen.push_back(all.begin()[i]);
     }
     return chosen;
 }
 
-void add(const std::string& axis, double x, const std::string& name, const way& run, const place& at) {
-    add_point(axis, name, x, [run, at] { return run(at); });
+void add(const std::string& axis, double x, const std::string& name, const way& run, const place& at,
+         int repetitions = 0) {
+    add_point(
+        axis, name, x, [run, at] { return run(at); }, repetitions);
 }
 
-/// They take long to start, and their spread does not matter.
-void add_python(const std::string& axis, double x, const place& at) {
-    const int repetitions = chosen_effort() == effort::full ? 3 : 1;
-    add_point(
-        axis, "python_imap", x, [at] { return python_imap(at); }, repetitions);
-    add_point(
-        axis, "python_executor", x, [at] { return python_executor(at); }, repetitions);
+/// The ways that are in every sweep but that of the window.
+void add_all(const std::string& axis, double x, const place& at) {
+    add(axis, x, "node", node, at);
+    add(axis, x, "sequencer", sequencer, at);
+    add(axis, x, "pipeline", pipeline, at);
+    add(axis, x, "pipes", pipes, at);
+    add(axis, x, "message_queues", message_queues, at);
+    if (chosen_effort() != effort::smoke) { // Python takes long to start
+        const int repetitions = chosen_effort() == effort::full ? 3 : 1;
+        add(axis, x, "python_imap", python_imap, at, repetitions);
+        add(axis, x, "python_executor", python_executor, at, repetitions);
+    }
 }
 
 void sweep_body() {
     for (const double body_us : values({0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0})) {
         const place at{.body_us = body_us};
-        add("body", body_us, "node", node, at);
+        add_all("body", body_us, at);
         add("body", body_us, "node_window_1024", node_with_large_window, at);
-        add("body", body_us, "sequencer", sequencer, at);
         add("body", body_us, "sequencer_locked", locked_sequencer, at);
-        add("body", body_us, "pipeline", pipeline, at);
-        add("body", body_us, "pipes", pipes, at);
-        add("body", body_us, "message_queues", message_queues, at);
-        add_python("body", body_us, at);
     }
 }
 
 void sweep_payload() {
     for (const std::size_t size_bytes : values<std::size_t>({8, 64, 512, 4096, 32768, 262144, 1048576})) {
-        const place at{.size_bytes = size_bytes};
-        const auto x = static_cast<double>(size_bytes);
-        add("payload", x, "node", node, at);
-        add("payload", x, "sequencer", sequencer, at);
-        add("payload", x, "pipeline", pipeline, at);
-        add("payload", x, "pipes", pipes, at);
-        add("payload", x, "message_queues", message_queues, at);
-        add_python("payload", x, at);
+        add_all("payload", static_cast<double>(size_bytes), {.size_bytes = size_bytes});
     }
 }
 
 void sweep_workers() {
-    for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{4}, std::size_t{8}}) {
-        const place at{.body_us = 20, .workers = workers, .window = 10 * workers};
-        const auto x = static_cast<double>(workers);
-        add("workers", x, "node", node, at);
-        add("workers", x, "sequencer", in_threads(sequencer), at);
-        add("workers", x, "pipeline", in_threads(pipeline), at);
-        add("workers", x, "pipes", pipes, at);
-        add("workers", x, "message_queues", message_queues, at);
-        add_python("workers", x, at);
+    for (const std::size_t workers : values<std::size_t>({1, 2, 4, 8})) {
+        add_all("workers", static_cast<double>(workers),
+                {.body_us = 20, .workers = workers, .window = 10 * workers});
     }
 }
 

@@ -11,7 +11,9 @@
 #include <benchmark/benchmark.h>
 
 #include <functional>
+#include <iomanip>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -109,11 +111,9 @@ inline void add_point(const std::string& axis, const std::string& way, double x,
         state.counters["x"] = x;
         state.counters["ns"] = taken.count() * 1e9;
     };
-    // No decimals where there are none.
-    const std::string place = x == static_cast<double>(static_cast<long>(x))
-                                  ? std::to_string(static_cast<long>(x))
-                                  : std::to_string(x);
-    add_benchmark("sweep/" + axis + "/" + way + "/" + place, way, once, repetitions);
+    std::ostringstream name;
+    name << "sweep/" << axis << '/' << way << '/' << std::setprecision(12) << x;
+    add_benchmark(name.str(), way, once, repetitions);
 }
 
 /// Each *_benchmark.cpp says here what it measures; main() calls it.

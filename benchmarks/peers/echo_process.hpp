@@ -11,8 +11,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include <immintrin.h>
-
 namespace forkflow_benchmark {
 
 /// How the two sides wait: asleep in the kernel, or looking again and again.
@@ -54,8 +52,6 @@ private:
         for (std::uint32_t seen = from.load(); seen != value; seen = from.load()) {
             if (how_ == waiting::parked) {
                 forkflow::nodes::futex_wait(from, seen);
-            } else {
-                ::_mm_pause();
             }
         }
     }

@@ -40,36 +40,29 @@ def values_of(lines):
     return sorted({point[0] for points in lines.values() for point in points})
 
 
-def draw_body(measurements):
-    lines = lines_of(measurements, "sweep/body", "ns")
-    chart = chart_of(lines, WAYS, "Time per message against the length of the body",
-                     f"64 bytes, 2 workers, window 20 if not said otherwise; {SHADES}")
-    chart.set_axes("computing per message", time_us, "time per message", time_ns, values_of(lines))
-    return chart
+# By axis: title, what is the same for all points, name of the axis, and how its values are written.
+SWEEPS = {
+    "body": ("Time per message against the length of the body",
+             "64 bytes, 2 workers, window 20 if not said otherwise", "computing per message", time_us),
+    "payload": ("Time per message against its size",
+                "empty body that gives the bytes back, 2 workers, window 20", "size of the message", size_bytes),
+    "workers": ("Time per message against the number of workers",
+                "20 µs of computing, 64 bytes, window 10 × workers", "workers, or threads", number),
+    "window": ("Time per message against the window",
+               "64 bytes, empty body, 2 workers", "window: messages inside", number),
+}
 
 
-def draw_payload(measurements):
-    lines = lines_of(measurements, "sweep/payload", "ns")
-    chart = chart_of(lines, WAYS, "Time per message against its size",
-                     f"empty body that gives the bytes back, 2 workers, window 20; {SHADES}")
-    chart.set_axes("size of the message", size_bytes, "time per message", time_ns, values_of(lines))
-    return chart
+def draw_sweep(axis):
+    title, constants, x_label, x_text = SWEEPS[axis]
 
+    def draw(measurements):
+        lines = lines_of(measurements, f"sweep/{axis}", "ns")
+        chart = chart_of(lines, WAYS, title, f"{constants}; {SHADES}")
+        chart.set_axes(x_label, x_text, "time per message", time_ns, values_of(lines))
+        return chart
 
-def draw_workers(measurements):
-    lines = lines_of(measurements, "sweep/workers", "ns")
-    chart = chart_of(lines, WAYS, "Time per message against the number of workers",
-                     f"20 µs of computing, 64 bytes, window 10 × workers; {SHADES}")
-    chart.set_axes("workers, or threads", number, "time per message", time_ns, values_of(lines))
-    return chart
-
-
-def draw_window(measurements):
-    lines = lines_of(measurements, "sweep/window", "ns")
-    chart = chart_of(lines, WAYS, "Time per message against the window",
-                     f"64 bytes, empty body, 2 workers; {SHADES}")
-    chart.set_axes("window: messages inside", number, "time per message", time_ns, values_of(lines))
-    return chart
+    return draw
 
 
 def draw_crossover(measurements):
@@ -86,7 +79,7 @@ def draw_crossover(measurements):
     bodies = values_of(lines)
     chart.add_line("as fast as in the thread", [(bodies[0], 1), (bodies[-1], 1)], "#334155", dashed=True)
     for x in crossovers(lines.get("sequencer_locked", []), lines.get("node", [])):
-        chart.add_mark(x, f"pays from {time_us(x)}")
+        chart.add_mark(x, f"behind a lock it pays from {time_us(x)}")
     chart.set_axes("computing per message", time_us, "speed to the in-thread node", number, bodies)
     return chart
 
@@ -110,13 +103,9 @@ def draw_memcpy(measurements):
     return chart
 
 
-# By the name of the file, and the group of measurements that it needs.
-PLOTS = {
-    "body": ("sweep/body/", draw_body),
+# By the name of the file: the group of measurements that it needs, and who draws it.
+PLOTS = {axis: (f"sweep/{axis}/", draw_sweep(axis)) for axis in SWEEPS} | {
     "crossover": ("sweep/body/", draw_crossover),
-    "payload": ("sweep/payload/", draw_payload),
-    "workers": ("sweep/workers/", draw_workers),
-    "window": ("sweep/window/", draw_window),
     "needed_window": ("window/needed/", draw_needed_window),
     "memcpy": ("payload/", draw_memcpy),
 }
