@@ -6,6 +6,13 @@
 // the wait for it. `recycling`: messages per second with workers that are replaced after 200 messages each,
 // beside the same without; with workers that compute, which leave no processor to those who come and go, and
 // with workers that wait. Both print the ratio. "The longest gap" is the longest time between two results.
+#include "instruments/bodies.hpp"
+#include "instruments/effort.hpp"
+#include "instruments/rows.hpp"
+#include "instruments/shared_value.hpp"
+#include "instruments/timing.hpp"
+#include "peers/child_process.hpp"
+
 #include <forkflow/nodes/pool.hpp>
 
 #include <benchmark/benchmark.h>
@@ -15,21 +22,19 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <new>
 #include <semaphore>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include <sched.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
+#include <sys/types.h>
 #include <unistd.h>
 
+namespace forkflow_benchmark {
 namespace {
 
 using clock_type = std::chrono::steady_clock;
-using seconds = std::chrono::duration<double>;
 namespace nodes = forkflow::nodes;
 
 /// A pool without a graph: messages are numbers, and the results must come in their order.
@@ -84,41 +89,17 @@ private:
     nodes::pool pool_;
 };
 
-/// Who runs the message: 0 until its first attempt has begun. Shared with the workers.
-class shared_pid {
-public:
-    shared_pid()
-        : value_(new (::mmap(nullptr, sizeof(std::atomic<pid_t>), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0)) std::atomic<pid_t>(0)) {}
-    ~shared_pid() { ::munmap(value_, sizeof(std::atomic<pid_t>)); }
-    shared_pid(const shared_pid&) = delete;
-    shared_pid& operator=(const shared_pid&) = delete;
-
-    std::atomic<pid_t>* operator->() const noexcept { return value_; }
-
-private:
-    std::atomic<pid_t>* value_;
-};
-
-double percentile_us(std::vector<seconds> times, double part) {
-    const auto place =
-        times.begin() + static_cast<std::ptrdiff_t>(part * static_cast<double>(times.size() - 1));
-    std::nth_element(times.begin(), place, times.end());
-    return place->count() * 1e6;
+double percentile_us(const std::vector<seconds>& times, double part) {
+    return percentile(times, part).count() * 1e6;
 }
 
 seconds time_of_a_fork() {
-    const auto start = clock_type::now();
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::_exit(0);
-    }
-    ::waitpid(child, nullptr, 0);
-    return clock_type::now() - start;
+    return timed([] { const child_process child([] {}); });
 }
 
 void recovery(benchmark::State& state) {
-    const shared_pid runner;
+    /// Who runs the message: 0 until its first attempt has begun.
+    const shared_value<std::atomic<pid_t>> runner;
     direct_pool pool({.workers = static_cast<std::size_t>(state.range(0)), .attempts = 2},
                      [&runner](nodes::worker_call& call) {
                          if (runner->exchange(::getpid()) == 0) {
@@ -151,41 +132,21 @@ void recovery(benchmark::State& state) {
     state.counters["deaths"] = static_cast<double>(pool.statistics().deaths);
 }
 
-/// Takes `rounds` times as much processor time as one.
-void compute(std::uint64_t rounds) {
-    std::uint64_t value = rounds;
-    for (; rounds > 0; --rounds) {
-        value = value * 6364136223846793005U + 1442695040888963407U;
-        benchmark::DoNotOptimize(value);
-    }
-}
-
-/// How many rounds this processor makes in a microsecond: the best of many tries.
-std::uint64_t rounds_per_us() {
-    constexpr std::uint64_t tried = 20'000;
-    auto best = seconds::max();
-    for (int i = 0; i < 200; ++i) {
-        const auto start = clock_type::now();
-        compute(tried);
-        best = std::min<seconds>(best, clock_type::now() - start);
-    }
-    return static_cast<std::uint64_t>(tried / (best.count() * 1e6));
-}
-
-struct passage {
+/// How one stream of messages went.
+struct stream_times {
     seconds time{0};
     seconds longest_gap{0};
 };
 
 /// Sends `count` messages through.
-passage pass(direct_pool& pool, std::uint64_t count) {
+stream_times pass(direct_pool& pool, std::uint64_t count) {
     const auto start = clock_type::now();
     std::thread producer([&] {
         for (std::uint64_t value = 0; value < count; ++value) {
             pool.put(value);
         }
     });
-    passage all;
+    stream_times all;
     auto last = start;
     for (std::uint64_t value = 0; value < count; ++value) {
         if (pool.take() != value) {
@@ -203,7 +164,8 @@ passage pass(direct_pool& pool, std::uint64_t count) {
 void recycling(benchmark::State& state) {
     const auto work_us = static_cast<std::uint64_t>(state.range(1));
     const bool waits = state.range(2) != 0;
-    const auto body = [waits, work_us, rounds = work_us * rounds_per_us()](nodes::worker_call& call) {
+    const auto body = [waits, work_us,
+                       rounds = rounds_of(std::chrono::microseconds(work_us))](nodes::worker_call& call) {
         if (waits) {
             std::this_thread::sleep_for(std::chrono::microseconds(work_us));
         } else {
@@ -215,12 +177,12 @@ void recycling(benchmark::State& state) {
     direct_pool plain(options, body);
     options.recycle_after = 200;
     direct_pool recycled(options, body);
-    const std::uint64_t count = 1'000'000 / (work_us + 10);
-    passage without;
-    passage with;
+    const std::uint64_t count = scaled(1'000'000 / (work_us + 10));
+    stream_times without;
+    stream_times with;
     for (auto _ : state) { // turn by turn, so that both see the same machine
-        const passage first = pass(plain, count);
-        const passage second = pass(recycled, count);
+        const stream_times first = pass(plain, count);
+        const stream_times second = pass(recycled, count);
         without.time += first.time;
         with.time += second.time;
         without.longest_gap = std::max(without.longest_gap, first.longest_gap);
@@ -236,16 +198,27 @@ void recycling(benchmark::State& state) {
     state.counters["recycled"] = static_cast<double>(recycled.statistics().recycled);
 }
 
-BENCHMARK(recovery)->ArgName("workers")->Arg(1)->Arg(2)->Arg(8)->Iterations(400)->UseManualTime();
-BENCHMARK(recycling)
-    ->ArgNames({"workers", "work_us", "waits"})
-    ->Args({2, 0, 0})
-    ->Args({2, 20, 0})
-    ->Args({2, 200, 0})
-    ->Args({8, 200, 1})
-    ->Iterations(10)
-    ->UseManualTime();
-
 } // namespace
 
-BENCHMARK_MAIN();
+void register_benchmarks() {
+    const auto iterations = static_cast<benchmark::IterationCount>(scaled(400));
+    benchmark::RegisterBenchmark("recovery", recovery)
+        ->ArgName("workers")
+        ->Arg(1)
+        ->Arg(2)
+        ->Arg(8)
+        ->Iterations(iterations)
+        ->Repetitions(1)
+        ->UseManualTime();
+    benchmark::RegisterBenchmark("recycling", recycling)
+        ->ArgNames({"workers", "work_us", "waits"})
+        ->Args({2, 0, 0})
+        ->Args({2, 20, 0})
+        ->Args({2, 200, 0})
+        ->Args({8, 200, 1})
+        ->Iterations(chosen_effort() == effort::full ? 10 : 1)
+        ->Repetitions(1)
+        ->UseManualTime();
+}
+
+} // namespace forkflow_benchmark

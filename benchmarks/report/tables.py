@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""The tables, in Markdown."""
+from crossover import crossovers, speed_ups
+from plots import SPREADS
+from results import lines_of
+from units import number, size_bytes, time_ns, time_us
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def machine(context):
+    facts = {
+        "processor": f"{context.get('processor', '?')}, {context['num_cpus']} CPUs at {context['mhz_per_cpu']} MHz",
+        "kernel": context.get("kernel", "?"),
+        "compiler": context.get("compiler", "?"),
+        "oneTBB, Boost": f"{context.get('oneTBB', '?')}, {context.get('Boost', '?').replace('_', '.')}",
+        "Python": context.get("python", "none"),
+        "commit": context.get("commit", "unknown"),
+        "run": f"{context.get('effort', '?')}, {context['date']}, "
+               f"load at its start {context['load_avg'][0] if context.get('load_avg') else '?'}",
+    }
+    return table(["", ""], [[key, value] for key, value in facts.items()])
+
+
+def measured_of(row):
+    """The counter that the row is about, and how it is written."""
+    if row.has("ratio"):
+        return "ratio", number
+    quantity = next(counter for counter in row.counters if counter.startswith("quantity_"))
+    unit = quantity[len("quantity_"):].replace("us", "µs")
+    return quantity, lambda value: f"{number(value)} {unit}"
+
+
+def goal_of(row, value):
+    """The target, and whether the value meets it."""
+    if row.has("at_most"):
+        goal = row.median("at_most")
+        return f"≤ {number(goal)}", "met" if value <= goal else "**missed**"
+    if row.has("at_least"):
+        goal = row.median("at_least")
+        return f"≥ {number(goal)}", "met" if value >= goal else "**missed**"
+    return "", ""
+
+
+def promises(measurements):
+    rows = []
+    for row in measurements.values():
+        if not row.name.startswith("row/"):
+            continue
+        if row.error:
+            rows.append([row.label, "", row.error, "", "", "", ""])
+            continue
+        counter, write = measured_of(row)
+        goal, met = goal_of(row, row.median(counter))
+        low, high = row.quartiles(counter)
+        times = [time_ns(row.median(c)) if row.has(c) else "" for c in ("subject_ns", "peer_ns")]
+        spread = f"{write(low)} – {write(high)}" if row.repetitions > 1 else ""
+        rows.append([row.label, goal, write(row.median(counter)), spread, *times, met])
+    return table(["what", "target", "median", "quartiles", "forkflow", "peer", ""], rows)
+
+
+def when_it_pays(measurements):
+    lines = lines_of(measurements, "sweep/body", "ns")
+    rows = []
+    for peer, what in (("sequencer_locked", "behind one lock"), ("sequencer", "without a lock")):
+        for node, window in (("node", "default"), ("node_window_1024", "1024")):
+            if peer not in lines or node not in lines:
+                continue
+            found = crossovers(lines[peer], lines[node])
+            first, last = (speed_ups(lines[peer], lines[node])[i] for i in (0, -1))
+            always_or_never = "any length" if first[1] >= 1 else "none measured"
+            rows.append([what, window, ", ".join(map(time_us, found)) or always_or_never,
+                         f"{number(first[1])} at {time_us(first[0])}", f"{number(last[1])} at {time_us(last[0])}"])
+    return table(["`function_node` → `sequencer_node`, body", "forkflow's window", "faster from a body of",
+                  "speed, shortest body", "speed, longest body"], rows)
+
+
+def payloads(measurements):
+    rows = []
+    for m in measurements.values():
+        if m.name.startswith("payload/") and m.has("x"):
+            rows.append([m.label.replace("_", " "), size_bytes(m.median("x")), time_ns(m.median("ns")),
+                         number(m.median("ratio")), " – ".join(map(number, m.quartiles("ratio"))),
+                         number(m.median("faults_per_message")), f"{100 * m.median('share_in_faults'):.0f} %",
+                         f"{m.median('held_mib'):.1f}", f"{m.median('held_later_mib'):.1f}"])
+    return table(["body", "size", "time", "× memcpy", "quartiles", "page faults", "of processor time in them",
+                  "MiB held after", "and later"], rows)
+
+
+def windows(measurements):
+    needed = lines_of(measurements, "window/needed", "window_per_worker")
+    share = lines_of(measurements, "window/needed", "share_with_10_per_worker")
+    workers = sorted({int(point[0]) for points in needed.values() for point in points})
+    rows = []
+    for spread, (name, _) in SPREADS.items():
+        if spread in needed:
+            rows.append([name] + [f"{number(n[1])} ({100 * s[1]:.0f} %)"
+                                  for n, s in zip(needed[spread], share[spread])])
+    return table(["run times"] + [f"{count} workers" for count in workers], rows)
+
+
+def checks(measurements):
+    rows = [[m.label.replace("_", " "), number(m.median("measured_to_simulated")),
+             " – ".join(map(number, m.quartiles("measured_to_simulated")))]
+            for m in measurements.values() if m.has("measured_to_simulated")]
+    return table(["real bodies that sleep", "measured / simulated", "quartiles"], rows)
+
+
+def recoveries(measurements):
+    rows = []
+    for m in measurements.values():
+        if m.name.startswith("recovery/"):
+            rows.append([m.name, f"{number(m.median('p50_us'))} µs", f"{number(m.median('p99_us'))} µs",
+                         f"{number(m.median('x_fork'))} × fork + exit + wait"])
+        if m.name.startswith("recycling/"):
+            rows.append([m.name, f"{number(m.median('gap_us'))} µs longest gap",
+                         f"{number(m.median('gap_us_without'))} µs without", f"{number(m.median('ratio'))} × the speed"])
+    return table(["", "median", "99 %", "ratio"], rows)
+
+
+SECTIONS = [
+    ("row/", "What was promised", "Times and speeds are multiples of the peer's in the same run.", promises),
+    ("sweep/body/", "When does the process pay?", "", when_it_pays),
+    ("payload/", "Payloads", "", payloads),
+    ("window/needed/", "How large must the window be?",
+     "Window / workers that reaches 95 % of full throughput, simulated; in brackets: what 10 × workers reaches.", windows),
+    ("window/check/", "The simulation beside the real node", "", checks),
+    ("recovery/", "Deaths and recycling", "", recoveries),
+]
+
+
+def write_all(context, measurements, plots):
+    parts = ["# Benchmarks of forkflow", machine(context)]
+    for group, title, words, write in SECTIONS:
+        if any(name.startswith(group) for name in measurements):
+            parts += [f"## {title}"] + ([words] if words else []) + [write(measurements)]
+    if plots:
+        parts += ["## Plots"] + [f"![{name}]({name}.svg)" for name in plots]
+    return "\n\n".join(parts) + "\n"
