@@ -157,22 +157,29 @@ private:
 /// that is counted and no longer written, so that the size it would have had can be reported.
 ///
 /// Not thread-safe. A write that fits costs one comparison and the copy. The extent is not touched, not even
-/// its first page, by what fits the inline area.
+/// its first page, by what fits the inline area, and no further than `ask_for_room` allows.
 class byte_writer {
 public:
     /// Called with the constructor's context.
     using hook = void (*)(void* context);
+    /// The same; `bytes` of the extent are wanted, from its start. Returns how many may be used: so many, or
+    /// more.
+    using room_hook = std::size_t (*)(void* context, std::size_t bytes);
 
     /// Both areas start at multiples of payload_alignment, and may be empty; `extent` is to hold whole
     /// payloads, what was in the inline area included. `before_first_write`, if any, is called once, before
     /// the first byte is written (even if that byte is only counted); if it throws, so does the write, and
-    /// the next write calls it again.
+    /// the next write calls it again. `ask_for_room`, if any, is called before more of the extent is used
+    /// than it has allowed; what it throws, the write throws.
     byte_writer(std::span<std::byte> inline_area, std::span<std::byte> extent,
-                hook before_first_write = nullptr, void* context = nullptr) noexcept
+                hook before_first_write = nullptr, void* context = nullptr,
+                room_hook ask_for_room = nullptr) noexcept
         : inline_area_(inline_area)
         , extent_(extent)
         , before_first_write_(before_first_write)
-        , context_(context) {
+        , context_(context)
+        , ask_for_room_(ask_for_room)
+        , room_(ask_for_room == nullptr ? extent.size() : 0) {
         assert(reinterpret_cast<std::uintptr_t>(inline_area.data()) % payload_alignment == 0);
         assert(reinterpret_cast<std::uintptr_t>(extent.data()) % payload_alignment == 0);
         if (before_first_write_ == nullptr) {
@@ -183,7 +190,7 @@ public:
     byte_writer& operator=(const byte_writer&) = delete;
 
     /// Appends `size` bytes from `from`; if no area has room for them, only counts them. `from` is not read
-    /// if `size` is 0. Throws only what the hook throws.
+    /// if `size` is 0. Throws only what the hooks throw.
     void write(const void* from, std::size_t size) {
         // Size 0 wraps round and takes the other way, so that memcpy never sees a null pointer.
         if (size - 1 < static_cast<std::size_t>(end_ - next_)) [[likely]] {
@@ -212,7 +219,7 @@ public:
     /// Makes size() `size`: forgets what lies behind it, or appends bytes that may have any value; what was
     /// written before stays, but may move. Gives all that is written then, to be changed in place until the
     /// next call of a member; nothing if no area has room for it, or if there was an overflow before. Asks
-    /// the hook as a write does, unless `size` is 0. Throws only what the hook throws.
+    /// the hooks as a write does, unless `size` is 0. Throws only what the hooks throw.
     std::span<std::byte> resize(std::size_t size) {
         if (size != 0) {
             open();
@@ -283,7 +290,7 @@ private:
             return;
         }
         open();
-        if (size > static_cast<std::size_t>(end_ - next_) && !move_to_extent(size)) {
+        if (size > static_cast<std::size_t>(end_ - next_) && !make_room(size)) {
             count(size);
             return;
         }
@@ -291,24 +298,27 @@ private:
         next_ += size;
     }
 
-    // Writers that are in the extent already come here only when it is full, so they find no room either.
-    bool move_to_extent(std::size_t size) noexcept {
+    /// Moves to the extent, or goes on in it, if `size` more bytes fit there.
+    bool make_room(std::size_t size) {
         const auto used = static_cast<std::size_t>(next_ - begin_);
         if (overflowed_ || used > extent_.size() || size > extent_.size() - used) {
             return false;
         }
-        if (used != 0) {
+        if (used + size > room_) {
+            room_ = std::min(ask_for_room_(context_, used + size), extent_.size());
+        }
+        if (used != 0 && !in_extent()) {
             std::memcpy(extent_.data(), begin_, used);
         }
         begin_ = extent_.data();
         next_ = begin_ + used;
-        end_ = begin_ + extent_.size();
+        end_ = begin_ + room_;
         return true;
     }
 
     // Once there was an overflow there is no room, and so no way back.
-    void append(std::size_t size) noexcept {
-        if (size <= static_cast<std::size_t>(end_ - next_) || move_to_extent(size)) {
+    void append(std::size_t size) {
+        if (size <= static_cast<std::size_t>(end_ - next_) || make_room(size)) {
             next_ += size;
         } else {
             count(size);
@@ -349,6 +359,8 @@ private:
     std::span<std::byte> extent_;
     hook before_first_write_;
     void* context_;
+    room_hook ask_for_room_;
+    std::size_t room_; ///< so many bytes of the extent may be used
 };
 
 } // namespace nodes

@@ -2,6 +2,7 @@
 // The pool: everything in nodes/ put together. Bytes go in, outcomes come out in order.
 #pragma once
 
+#include <forkflow/nodes/extent_memory.hpp>
 #include <forkflow/nodes/failure.hpp>
 #include <forkflow/nodes/polite_mutex.hpp>
 #include <forkflow/nodes/pool_options.hpp>
@@ -12,6 +13,8 @@
 #include <forkflow/nodes/statistics.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -41,7 +44,8 @@ public:
     [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind) {
         return requests_.try_reserve(kind);
     }
-    [[nodiscard]] byte_writer writer(sequence number) const { return requests_.writer(number); }
+    /// Its writes throw no_message_memory.
+    [[nodiscard]] byte_writer writer(sequence number) { return extents_.request_writer(number); }
     /// Commits what was written; what does not fit becomes a failure.
     void commit_request(sequence number, const byte_writer& written);
     void commit_marker(sequence number) { requests_.commit_marker(number); }
@@ -54,7 +58,7 @@ public:
 
     // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
-    [[nodiscard]] std::optional<waiting_outcome> peek() const { return window_.peek(); }
+    [[nodiscard]] std::optional<waiting_outcome> peek();
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
     [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
@@ -103,6 +107,8 @@ public:
 private:
     void finish_what_is_inside();
     void drop_ready();
+    void see_to_sweep();
+    [[nodiscard]] std::int64_t sweep_if_due();
 
     struct crew;
     struct counts {
@@ -120,6 +126,9 @@ private:
     failure_shelf failures_;
     word_guard guard_;
     request_ring requests_;
+    extent_memory extents_;
+    std::atomic<bool> sweep_coming_{false};
+    std::chrono::steady_clock::time_point sweep_at_{}; ///< the supervisor's; 0: not set
     mutable polite_mutex collecting_;
     counts counts_;        ///< guarded by collecting_
     spinner for_outcomes_; ///< guarded by collecting_

@@ -69,6 +69,10 @@ pool_options resolved(pool_options options) {
     }
     check("requests", options.requests, 1, most_slots);
     check("max_message_bytes", options.max_message_bytes, 1, std::size_t{1} << 30U);
+    check("window_bytes", options.window_bytes, 0, std::size_t{1} << 46U);
+    if (options.window_bytes != 0) {
+        options.max_message_bytes = std::min(options.max_message_bytes, options.window_bytes);
+    }
     check("attempts", options.attempts, 1, nodes::max_attempts);
     check("deadline", options.deadline);
     check("recycle_age", options.recycle_age);

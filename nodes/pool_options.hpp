@@ -26,6 +26,12 @@ struct pool_options {
     /// The largest encoded request or result, in bytes, 1 to 1 GiB. It takes address space, not memory, until
     /// it is used. A larger message becomes a failure (too_large).
     std::size_t max_message_bytes = std::size_t{1} << 20U;
+    /// At most so many bytes of encoded requests are inside, and at most so many bytes of results wait for
+    /// their turn: 1 byte to 64 TiB; the two are bounded apart. While they are used up there is no room, as
+    /// if `requests` or `window` were; one message may exceed each of the two, as sizes are known late.
+    /// Results of up to 240 bytes do not count, others do in whole pages. A message that is larger by itself
+    /// is a failure (too_large). 0: only max_message_bytes and the counts are bounds.
+    std::size_t window_bytes = 0;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1

@@ -6,6 +6,7 @@
 #include <forkflow/failure.hpp>
 #include <forkflow/nodes/demangle.hpp>
 #include <forkflow/nodes/exception_text.hpp>
+#include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 
 #include <cstddef>
@@ -71,6 +72,9 @@ public:
         nodes::byte_writer request = pool_.writer(number);
         try {
             call_.encode_request(request, message);
+        } catch (const nodes::no_message_memory& missing) {
+            refused = {
+                .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
         } catch (...) {
             refused = failure_of_codec(failure_kind::not_encodable);
         }
