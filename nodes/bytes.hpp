@@ -59,9 +59,11 @@ class byte_reader {
 public:
     /// Reads from `bytes`: a payload from its start, or any part of one where it lies. They stay where they
     /// are for as long as the reader, and the views it gave, are used.
-    explicit byte_reader(std::span<const std::byte> bytes) noexcept
+    /// `shared`: what the payload may refer to.
+    explicit byte_reader(std::span<const std::byte> bytes, std::span<const std::byte> shared = {}) noexcept
         : next_(bytes.data())
-        , end_(bytes.data() + bytes.size()) {}
+        , end_(bytes.data() + bytes.size())
+        , shared_(shared) {}
 
     /// Copies the next `size` bytes to `to`. Throws not_decodable if fewer are left.
     void read(void* to, std::size_t size) {
@@ -98,6 +100,15 @@ public:
     /// The next `size` bytes in place, without a copy. Throws not_decodable if fewer are left.
     /// What is checked in such a view may change after the check.
     [[nodiscard]] std::span<const std::byte> take(std::size_t size) { return {advance(size), size}; }
+
+    /// The `size` bytes at `offset` of what the payload may refer to. Throws not_decodable if they are not
+    /// within it.
+    [[nodiscard]] std::span<const std::byte> refer(std::uint64_t offset, std::uint64_t size) const {
+        if (offset > shared_.size() || size > shared_.size() - offset) [[unlikely]] {
+            throw not_decodable("forkflow: a message refers to bytes where there are none");
+        }
+        return shared_.subspan(offset, size);
+    }
 
     /// Skips to the next address that is a multiple of `alignment`: a power of two, at most
     /// payload_alignment. Throws not_decodable if that lies behind the end.
@@ -151,7 +162,10 @@ private:
     const std::byte* next_;
     const std::byte* end_;
     std::size_t depth_ = 0;
+    std::span<const std::byte> shared_;
 };
+
+class message_references;
 
 /// Writes values as bytes: into a small area first; what outgrows it moves once to a large one; what outgrows
 /// that is counted and no longer written, so that the size it would have had can be reported.
@@ -170,16 +184,18 @@ public:
     /// payloads, what was in the inline area included. `before_first_write`, if any, is called once, before
     /// the first byte is written (even if that byte is only counted); if it throws, so does the write, and
     /// the next write calls it again. `ask_for_room`, if any, is called before more of the extent is used
-    /// than it has allowed; what it throws, the write throws.
+    /// than it has allowed; what it throws, the write throws. `references`: of a request, what it may refer
+    /// to.
     byte_writer(std::span<std::byte> inline_area, std::span<std::byte> extent,
-                hook before_first_write = nullptr, void* context = nullptr,
-                room_hook ask_for_room = nullptr) noexcept
+                hook before_first_write = nullptr, void* context = nullptr, room_hook ask_for_room = nullptr,
+                message_references* references = nullptr) noexcept
         : inline_area_(inline_area)
         , extent_(extent)
         , before_first_write_(before_first_write)
         , context_(context)
         , ask_for_room_(ask_for_room)
-        , room_(ask_for_room == nullptr ? extent.size() : 0) {
+        , room_(ask_for_room == nullptr ? extent.size() : 0)
+        , references_(references) {
         assert(reinterpret_cast<std::uintptr_t>(inline_area.data()) % payload_alignment == 0);
         assert(reinterpret_cast<std::uintptr_t>(extent.data()) % payload_alignment == 0);
         if (before_first_write_ == nullptr) {
@@ -249,6 +265,9 @@ public:
 
     /// What was written, at the start of the inline area or of the extent; nothing once overflowed().
     [[nodiscard]] std::span<const std::byte> written() const noexcept { return {begin_, next_}; }
+
+    /// Where codecs note what the message refers to; null if it can refer to nothing.
+    [[nodiscard]] message_references* references() const noexcept { return references_; }
 
     /// Forgets what was written and starts anew at size 0. The hook, once called, is not called again.
     void rewind() noexcept {
@@ -361,6 +380,7 @@ private:
     void* context_;
     room_hook ask_for_room_;
     std::size_t room_; ///< so many bytes of the extent may be used
+    message_references* references_;
 };
 
 } // namespace nodes

@@ -25,11 +25,14 @@ extent_memory::extent_memory(const rings& shared)
     }
 }
 
-byte_writer extent_memory::request_writer(sequence number) {
+byte_writer extent_memory::request_writer(sequence number, message_references* references) {
     const slot to = shared_.request(number);
     return {to.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
-            to.extent.first(shared_.max_message_bytes()), nullptr,
-            &requests_[number & (requests_.size() - 1)], ask_for_request};
+            to.extent.first(shared_.max_message_bytes()),
+            nullptr,
+            &requests_[number & (requests_.size() - 1)],
+            ask_for_request,
+            references};
 }
 
 std::size_t extent_memory::ask_for_request(void* context, std::size_t bytes) {

@@ -31,7 +31,7 @@ public:
     extent_memory& operator=(const extent_memory&) = delete;
 
     /// Where the request with this number is to be written. Its writes throw no_message_memory.
-    [[nodiscard]] byte_writer request_writer(sequence number);
+    [[nodiscard]] byte_writer request_writer(sequence number, message_references* references = nullptr);
     /// Sees to it that the first `bytes` of a result's extent can be read. False: there is no memory for
     /// them, although a worker says that it has written there.
     [[nodiscard]] bool is_result_there(sequence number, std::size_t bytes) noexcept;

@@ -33,10 +33,15 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
     , guard_(shared_, seats_, failures_)
     , requests_(shared_, window_, failures_, guard_)
     , extents_(shared_)
+    , buffers_(std::make_shared<buffer_memory>(shared_.shared_memory(), shared_.buffers()))
+    , references_(shared_.capacity(), *buffers_)
     , for_outcomes_(options_.spin)
-    , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {}
+    , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {
+    buffers_->set_on_idle([this] { see_to_sweep(); });
+}
 
 pool::~pool() {
+    buffers_->set_on_idle({}); // they may outlive us
     stop();
 }
 
@@ -136,9 +141,14 @@ failure pool::take_failure(const waiting_outcome& outcome) {
     return taken;
 }
 
+bool pool::keeps_much() const noexcept {
+    constexpr std::size_t much = std::size_t{1} << 20U;
+    return extents_.keeps_much() || buffers_->idle_bytes() > much;
+}
+
 /// If there are pages to be given back some time, the supervisor will.
 void pool::see_to_sweep() {
-    if (!sweep_coming_.load(std::memory_order_seq_cst) && extents_.keeps_much() &&
+    if (!sweep_coming_.load(std::memory_order_seq_cst) && keeps_much() &&
         !sweep_coming_.exchange(true, std::memory_order_seq_cst)) {
         crew_->host->interrupt();
     }
@@ -162,8 +172,9 @@ std::int64_t pool::sweep_if_due() {
             const std::unique_lock no_numbers = requests_.no_new_numbers();
             extents_.sweep(window_.next_to_emit(), requests_.next());
         }
+        buffers_->sweep();
         sweep_coming_.store(false, std::memory_order_seq_cst); // say so, then look again
-        if (extents_.keeps_much()) {
+        if (keeps_much()) {
             sweep_coming_.store(true, std::memory_order_seq_cst);
         } else if (!sweep_coming_.load(std::memory_order_seq_cst)) {
             sweep_at_ = {};
@@ -188,6 +199,7 @@ bool pool::rest() {
 }
 
 void pool::release(fate counted_as) {
+    references_.release(window_.next_to_emit());
     if (options_.window_bytes == 0) {
         window_.release();
     } else {

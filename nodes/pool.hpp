@@ -2,8 +2,10 @@
 // The pool: everything in nodes/ put together. Bytes go in, outcomes come out in order.
 #pragma once
 
+#include <forkflow/nodes/buffer_memory.hpp>
 #include <forkflow/nodes/extent_memory.hpp>
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/message_references.hpp>
 #include <forkflow/nodes/polite_mutex.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/portable_pool.hpp>
@@ -45,7 +47,9 @@ public:
         return requests_.try_reserve(kind);
     }
     /// Its writes throw no_message_memory.
-    [[nodiscard]] byte_writer writer(sequence number) { return extents_.request_writer(number); }
+    [[nodiscard]] byte_writer writer(sequence number) {
+        return extents_.request_writer(number, &references_.of(number));
+    }
     /// Commits what was written; what does not fit becomes a failure.
     void commit_request(sequence number, const byte_writer& written);
     void commit_marker(sequence number) { requests_.commit_marker(number); }
@@ -55,6 +59,9 @@ public:
     /// See request_ring.
     [[nodiscard]] bool has_room(std::size_t more = 1) { return requests_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return requests_.arm_for_room(); }
+
+    /// Memory that messages may refer to. Thread-safe, also after the pool's end.
+    [[nodiscard]] buffer_memory& buffers() noexcept { return *buffers_; }
 
     // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
@@ -107,6 +114,7 @@ public:
 private:
     void finish_what_is_inside();
     void drop_ready();
+    [[nodiscard]] bool keeps_much() const noexcept;
     void see_to_sweep();
     [[nodiscard]] std::int64_t sweep_if_due();
 
@@ -127,6 +135,8 @@ private:
     word_guard guard_;
     request_ring requests_;
     extent_memory extents_;
+    std::shared_ptr<buffer_memory> buffers_;
+    reference_shelf references_;
     std::atomic<bool> sweep_coming_{false};
     std::chrono::steady_clock::time_point sweep_at_{}; ///< the supervisor's; 0: not set
     mutable polite_mutex collecting_;

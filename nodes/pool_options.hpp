@@ -32,6 +32,9 @@ struct pool_options {
     /// Results of up to 240 bytes do not count, others do in whole pages. A message that is larger by itself
     /// is a failure (too_large). 0: only max_message_bytes and the counts are bounds.
     std::size_t window_bytes = 0;
+    /// At most so many bytes of buffers (forkflow/buffer.hpp) exist at a time, to 64 TiB; each takes whole
+    /// pages. Address space, not memory, until used. 0: as much as requests + window of the largest messages.
+    std::size_t buffer_bytes = 0;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1

@@ -95,6 +95,9 @@
 // Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
 //
+// Buffers lie in the sealed part. A request that refers to one carries its offset and its length, which the
+// worker checks; the parent keeps its pages until the request's outcome is released, so a retry reads the same.
+//
 // Sleeping and waking. Each sleeper says that it will sleep, looks again, and sleeps; each waker changes what
 // the sleeper waits for, looks who sleeps, and wakes. All four accesses are seq_cst, so one of the two sees
 // the other (Dekker):

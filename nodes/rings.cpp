@@ -47,8 +47,12 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , result_slots_offset_(
           round_up(held_pages_offset_ + result_slots_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
-    , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
-              result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing))
+    , buffers_offset_(request_extents_offset_ + capacity_ * extent_bytes_)
+    , buffer_bytes_(round_up(options.buffer_bytes, page_bytes))
+    , mapping_(std::make_shared<const shared_mapping>(buffers_offset_ + buffer_bytes_,
+                                                      result_extents_offset_ + result_slots_ * extent_bytes_,
+                                                      std::move(existing)))
+    , memory_(*mapping_)
     , commits_(capacity_) {
     if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
         set_up();

@@ -8,6 +8,7 @@
 #include <forkflow/nodes/shared_mapping.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -101,7 +102,15 @@ public:
     }
     /// The parent's own: workers have a copy of no use.
     [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
-    [[nodiscard]] const shared_mapping& memory() const noexcept { return memory_; }
+    [[nodiscard]] const shared_mapping& memory() const noexcept { return *mapping_; }
+    /// The same, for who needs it longer.
+    [[nodiscard]] const std::shared_ptr<const shared_mapping>& shared_memory() const noexcept {
+        return mapping_;
+    }
+    /// What messages may refer to; sealed.
+    [[nodiscard]] std::span<std::byte> buffers() const noexcept {
+        return {memory_.sealed() + buffers_offset_, buffer_bytes_};
+    }
 
     /// Rings a sleeping worker whose name the caller has taken off a list.
     void ring_seat(std::uint32_t index) const noexcept;
@@ -127,6 +136,20 @@ private:
     static constexpr std::size_t relief_wanted_offset = blocked_offset + sizeof(seat_set);
     static constexpr std::size_t seats_offset = relief_wanted_offset + sizeof(seat_set);
     static constexpr std::size_t orders_offset = sizeof(parent_block);
+
+    /// Where the mapping's parts begin.
+    class parts {
+    public:
+        explicit parts(const shared_mapping& mapping) noexcept
+            : sealed_(mapping.sealed())
+            , open_(mapping.open()) {}
+        [[nodiscard]] std::byte* sealed() const noexcept { return sealed_; }
+        [[nodiscard]] std::byte* open() const noexcept { return open_; }
+
+    private:
+        std::byte* sealed_;
+        std::byte* open_;
+    };
 
     void set_up();
 
@@ -155,7 +178,10 @@ private:
     std::size_t held_pages_offset_;
     std::size_t result_slots_offset_;
     std::size_t result_extents_offset_;
-    shared_mapping memory_;
+    std::size_t buffers_offset_;
+    std::size_t buffer_bytes_;
+    std::shared_ptr<const shared_mapping> mapping_;
+    parts memory_;
     mutable commit_log commits_; ///< as changeable through a const rings as the memory is
 };
 

@@ -262,7 +262,8 @@ void worker::handle(sequence number) {
         place.extent.first(shared_.max_message_bytes()),
         [](void* self) { static_cast<worker*>(self)->await_admission(); }, this,
         [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); });
-    worker_call call{.request = byte_reader(request.payload(request.header.length_bytes)), .result = result};
+    worker_call call{.request = byte_reader(request.payload(request.header.length_bytes), shared_.buffers()),
+                     .result = result};
     const std::optional<failure> failed = run_body(call);
     await_admission();
     write_outcome(result, failed);

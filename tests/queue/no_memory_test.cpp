@@ -16,6 +16,8 @@
 #include <csignal>
 #include <cstddef>
 #include <filesystem>
+#include <new>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -205,4 +207,17 @@ TEST_CASE("A request for which there is no memory is a failure with that name, i
     CHECK(std::get<failure>(refused).sequence == 0);
     CHECK(is(small, 10));
     CHECK(is(size_of(large), large));
+}
+
+TEST_CASE("A buffer for which there is no memory is not made, and takes no room") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<forkflow::buffer, std::size_t> queue(
+        forkflow::pool_options{.workers = 1, .buffer_bytes = large},
+        [](std::span<const std::byte> message) { return message.size(); });
+    system_refuses = true;
+    CHECK_THROWS_AS(queue.make_buffer(large), std::bad_alloc);
+    CHECK_THROWS_AS(queue.try_make_buffer(large), std::bad_alloc);
+    system_refuses = false;
+    REQUIRE(queue.put(queue.make_buffer(large)));
+    CHECK(queue.get().value() == large);
 }

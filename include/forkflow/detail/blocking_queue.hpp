@@ -55,6 +55,9 @@ public:
         }
     }
 
+    buffer make_buffer(std::size_t bytes) { return stream_.make_buffer(bytes); }
+    std::optional<buffer> try_make_buffer(std::size_t bytes) { return stream_.try_make_buffer(bytes); }
+
     get_result<Output> get_until(time_point deadline) {
         std::unique_lock lock(stream_.collecting());
         std::optional<taken_outcome<Output>> outcome = take();
