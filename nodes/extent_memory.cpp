@@ -116,7 +116,8 @@ void extent_memory::sweep(sequence begin, sequence end) {
         busy_results[number & (results_.size() - 1)] = true;
     }
     for (place& each : requests_) {
-        if (!std::exchange(each.used, false) && each.pages > 0 && !busy_requests[each.index]) {
+        // Those in flight are their producers' own.
+        if (!busy_requests[each.index] && !std::exchange(each.used, false) && each.pages > 0) {
             give_back_request(each);
         }
     }

@@ -19,6 +19,18 @@ thread_local touching current; // NOLINT(cppcoreguidelines-avoid-non-const-globa
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 std::optional<struct sigaction> escaping; ///< set before the first page is touched, if at all
 
+// A function of its own, so that touch_pages has no variable which a jump back could spoil.
+[[gnu::noinline]] void touch(std::byte* from, const std::byte* to) noexcept {
+    current.to = to;
+    current.from = from;
+    std::atomic_signal_fence(std::memory_order_seq_cst); // before the handler can look
+    for (volatile std::byte* page = from; page < to; page += page_bytes) {
+        *page = std::byte{0};
+    }
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    current.from = nullptr;
+}
+
 } // namespace
 
 bool touch_pages(std::byte* from, const std::byte* to) noexcept {
@@ -29,14 +41,7 @@ bool touch_pages(std::byte* from, const std::byte* to) noexcept {
         }
         return false;
     }
-    current.to = to;
-    current.from = from;
-    std::atomic_signal_fence(std::memory_order_seq_cst); // before the handler can look
-    for (volatile std::byte* page = from; page < to; page += page_bytes) {
-        *page = std::byte{0};
-    }
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    current.from = nullptr;
+    touch(from, to);
     return true;
 }
 

@@ -102,16 +102,13 @@ void pool::commit_request(sequence number, const byte_writer& written) {
     crew_->tending.message_committed();
 }
 
-std::optional<waiting_outcome> pool::peek() {
-    std::optional<waiting_outcome> next = window_.peek();
-    if (next && next->payload.size() > inline_bytes) {
-        if (!extents_.is_result_there(next->number, next->payload.size())) {
-            next->in_memory = next->sound = false;
-            next->payload = {};
-        }
-        see_to_sweep();
+/// Whoever reads this result shall not die of it.
+void pool::see_to_memory(waiting_outcome& large) {
+    if (!extents_.is_result_there(large.number, large.payload.size())) {
+        large.in_memory = large.sound = false;
+        large.payload = {};
     }
-    return next;
+    see_to_sweep();
 }
 
 failure pool::take_failure(const waiting_outcome& outcome) {

@@ -65,7 +65,13 @@ public:
 
     // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
-    [[nodiscard]] std::optional<waiting_outcome> peek();
+    [[nodiscard]] std::optional<waiting_outcome> peek() {
+        std::optional<waiting_outcome> next = window_.peek();
+        if (next && next->payload.size() > inline_bytes) {
+            see_to_memory(*next);
+        }
+        return next;
+    }
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
     [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
@@ -114,6 +120,7 @@ public:
 private:
     void finish_what_is_inside();
     void drop_ready();
+    void see_to_memory(waiting_outcome& large);
     [[nodiscard]] bool keeps_much() const noexcept;
     void see_to_sweep();
     [[nodiscard]] std::int64_t sweep_if_due();

@@ -55,8 +55,9 @@ struct pool_options {
     std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
     /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
-    /// unless spin is 0, sched_yield; for a body that throws, getpid; for one that crashes, getpid, gettid
-    /// and tgkill; with recycle_growth_bytes, pread64 and close. What malloc calls is the body's (brk, mmap,
+    /// unless spin and window_bytes are 0, sched_yield; for a body that throws, getpid; for one that crashes,
+    /// getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had no
+    /// memory for a result, rt_sigaction. What malloc calls is the body's (brk, mmap,
     /// munmap, mremap, madvise). Change user and group in worker_init, not here: the kernel then forgets that
     /// the worker is to die with the pool.
     std::function<void()> sandbox{};

@@ -90,10 +90,11 @@ inline constexpr bool rejecting_policy =
 /// place; if not, it cancels the graph and wait_for_all throws process_error.
 ///
 /// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
-/// wait for their turn. Beyond that, Policy decides: `queueing` (the default) keeps messages in the node,
-/// without a bound; `rejecting` refuses them, so that predecessors wait (an input_node stops producing), and
-/// asks them once there is room. A successor that refuses an outcome gets it later, and holds up the node:
-/// nothing is lost. The policies' lightweight forms mean the same, as the body never runs in this process.
+/// wait for their turn; options.window_bytes bounds the bytes of both. Beyond that, Policy decides:
+/// `queueing` (the default) keeps messages in the node, without a bound; `rejecting` refuses them, so that
+/// predecessors wait (an input_node stops producing), and asks them once there is room. A successor that
+/// refuses an outcome gets it later, and holds up the node: nothing is lost. The policies' lightweight forms
+/// mean the same, as the body never runs in this process.
 ///
 /// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
 /// nodes, the graph must be idle when the node is destroyed or the graph is reset; messages that are still

@@ -44,7 +44,8 @@ namespace forkflow {
 /// returns it; if not, get throws process_error in its place, and the next get goes on with the next outcome.
 ///
 /// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
-/// wait for their turn. Beyond that, put waits and try_put refuses.
+/// wait for their turn; options.window_bytes bounds the bytes of both. Beyond that, put waits and try_put
+/// refuses.
 ///
 /// **Waiting.** Time-outs are of any duration type; zero or less means not to wait, and what lies beyond the
 /// clock's reach means for ever. Who waits sleeps, and is woken when what it waits for is there.
