@@ -91,6 +91,8 @@ protected:
     [[nodiscard]] tbb::flow::node_priority_t own_priority() const { return priority_; }
     void name_for_tracing(const char* name) const { schedule_.name_task(name); }
 
+    [[nodiscard]] Stream& stream() noexcept { return *stream_; }
+
     /// The stream's snapshot, with what is queued here at that moment.
     [[nodiscard]] auto snapshot() const {
         const std::scoped_lock lock(arrivals_.mutex());

@@ -59,9 +59,11 @@ class byte_reader {
 public:
     /// Reads from `bytes`: a payload from its start, or any part of one where it lies. They stay where they
     /// are for as long as the reader, and the views it gave, are used.
-    explicit byte_reader(std::span<const std::byte> bytes) noexcept
+    /// `shared`: what the payload may refer to.
+    explicit byte_reader(std::span<const std::byte> bytes, std::span<const std::byte> shared = {}) noexcept
         : next_(bytes.data())
-        , end_(bytes.data() + bytes.size()) {}
+        , end_(bytes.data() + bytes.size())
+        , shared_(shared) {}
 
     /// Copies the next `size` bytes to `to`. Throws not_decodable if fewer are left.
     void read(void* to, std::size_t size) {
@@ -98,6 +100,15 @@ public:
     /// The next `size` bytes in place, without a copy. Throws not_decodable if fewer are left.
     /// What is checked in such a view may change after the check.
     [[nodiscard]] std::span<const std::byte> take(std::size_t size) { return {advance(size), size}; }
+
+    /// The `size` bytes at `offset` of what the payload may refer to. Throws not_decodable if they are not
+    /// within it.
+    [[nodiscard]] std::span<const std::byte> refer(std::uint64_t offset, std::uint64_t size) const {
+        if (offset > shared_.size() || size > shared_.size() - offset) [[unlikely]] {
+            throw not_decodable("forkflow: a message refers to bytes where there are none");
+        }
+        return shared_.subspan(offset, size);
+    }
 
     /// Skips to the next address that is a multiple of `alignment`: a power of two, at most
     /// payload_alignment. Throws not_decodable if that lies behind the end.
@@ -151,28 +162,40 @@ private:
     const std::byte* next_;
     const std::byte* end_;
     std::size_t depth_ = 0;
+    std::span<const std::byte> shared_;
 };
+
+class message_references;
 
 /// Writes values as bytes: into a small area first; what outgrows it moves once to a large one; what outgrows
 /// that is counted and no longer written, so that the size it would have had can be reported.
 ///
 /// Not thread-safe. A write that fits costs one comparison and the copy. The extent is not touched, not even
-/// its first page, by what fits the inline area.
+/// its first page, by what fits the inline area, and no further than `ask_for_room` allows.
 class byte_writer {
 public:
     /// Called with the constructor's context.
     using hook = void (*)(void* context);
+    /// The same; `bytes` of the extent are wanted, from its start. Returns how many may be used: so many, or
+    /// more.
+    using room_hook = std::size_t (*)(void* context, std::size_t bytes);
 
     /// Both areas start at multiples of payload_alignment, and may be empty; `extent` is to hold whole
     /// payloads, what was in the inline area included. `before_first_write`, if any, is called once, before
     /// the first byte is written (even if that byte is only counted); if it throws, so does the write, and
-    /// the next write calls it again.
+    /// the next write calls it again. `ask_for_room`, if any, is called before more of the extent is used
+    /// than it has allowed; what it throws, the write throws. `references`: of a request, what it may refer
+    /// to.
     byte_writer(std::span<std::byte> inline_area, std::span<std::byte> extent,
-                hook before_first_write = nullptr, void* context = nullptr) noexcept
+                hook before_first_write = nullptr, void* context = nullptr, room_hook ask_for_room = nullptr,
+                message_references* references = nullptr) noexcept
         : inline_area_(inline_area)
         , extent_(extent)
         , before_first_write_(before_first_write)
-        , context_(context) {
+        , context_(context)
+        , ask_for_room_(ask_for_room)
+        , room_(ask_for_room == nullptr ? extent.size() : 0)
+        , references_(references) {
         assert(reinterpret_cast<std::uintptr_t>(inline_area.data()) % payload_alignment == 0);
         assert(reinterpret_cast<std::uintptr_t>(extent.data()) % payload_alignment == 0);
         if (before_first_write_ == nullptr) {
@@ -183,7 +206,7 @@ public:
     byte_writer& operator=(const byte_writer&) = delete;
 
     /// Appends `size` bytes from `from`; if no area has room for them, only counts them. `from` is not read
-    /// if `size` is 0. Throws only what the hook throws.
+    /// if `size` is 0. Throws only what the hooks throw.
     void write(const void* from, std::size_t size) {
         // Size 0 wraps round and takes the other way, so that memcpy never sees a null pointer.
         if (size - 1 < static_cast<std::size_t>(end_ - next_)) [[likely]] {
@@ -212,7 +235,7 @@ public:
     /// Makes size() `size`: forgets what lies behind it, or appends bytes that may have any value; what was
     /// written before stays, but may move. Gives all that is written then, to be changed in place until the
     /// next call of a member; nothing if no area has room for it, or if there was an overflow before. Asks
-    /// the hook as a write does, unless `size` is 0. Throws only what the hook throws.
+    /// the hooks as a write does, unless `size` is 0. Throws only what the hooks throw.
     std::span<std::byte> resize(std::size_t size) {
         if (size != 0) {
             open();
@@ -242,6 +265,9 @@ public:
 
     /// What was written, at the start of the inline area or of the extent; nothing once overflowed().
     [[nodiscard]] std::span<const std::byte> written() const noexcept { return {begin_, next_}; }
+
+    /// Where codecs note what the message refers to; null if it can refer to nothing.
+    [[nodiscard]] message_references* references() const noexcept { return references_; }
 
     /// Forgets what was written and starts anew at size 0. The hook, once called, is not called again.
     void rewind() noexcept {
@@ -283,7 +309,7 @@ private:
             return;
         }
         open();
-        if (size > static_cast<std::size_t>(end_ - next_) && !move_to_extent(size)) {
+        if (size > static_cast<std::size_t>(end_ - next_) && !make_room(size)) {
             count(size);
             return;
         }
@@ -291,24 +317,27 @@ private:
         next_ += size;
     }
 
-    // Writers that are in the extent already come here only when it is full, so they find no room either.
-    bool move_to_extent(std::size_t size) noexcept {
+    /// Moves to the extent, or goes on in it, if `size` more bytes fit there.
+    bool make_room(std::size_t size) {
         const auto used = static_cast<std::size_t>(next_ - begin_);
         if (overflowed_ || used > extent_.size() || size > extent_.size() - used) {
             return false;
         }
-        if (used != 0) {
+        if (used + size > room_) {
+            room_ = std::min(ask_for_room_(context_, used + size), extent_.size());
+        }
+        if (used != 0 && !in_extent()) {
             std::memcpy(extent_.data(), begin_, used);
         }
         begin_ = extent_.data();
         next_ = begin_ + used;
-        end_ = begin_ + extent_.size();
+        end_ = begin_ + room_;
         return true;
     }
 
     // Once there was an overflow there is no room, and so no way back.
-    void append(std::size_t size) noexcept {
-        if (size <= static_cast<std::size_t>(end_ - next_) || move_to_extent(size)) {
+    void append(std::size_t size) {
+        if (size <= static_cast<std::size_t>(end_ - next_) || make_room(size)) {
             next_ += size;
         } else {
             count(size);
@@ -349,6 +378,9 @@ private:
     std::span<std::byte> extent_;
     hook before_first_write_;
     void* context_;
+    room_hook ask_for_room_;
+    std::size_t room_; ///< so many bytes of the extent may be used
+    message_references* references_;
 };
 
 } // namespace nodes

@@ -55,6 +55,7 @@ pool::crew::crew(pool& owner, std::function<void()> on_progress, const portable_
               owner.guard_, *host)
     , owner_(owner)
     , on_progress_(std::move(on_progress)) {
+    tending.set_chore([&owner] { return owner.sweep_if_due(); });
     supervisor_thread_ = background_thread("ff-supervisor", [this] { tending.run(); });
     try {
         // With this thread's name and signal mask: oneTBB may start threads from on_progress, and they

@@ -23,6 +23,8 @@ const char* to_string(failure_kind kind) noexcept {
         return "not_decodable";
     case failure_kind::pool_failed:
         return "pool_failed";
+    case failure_kind::no_memory:
+        return "no_memory";
     }
     return "unknown";
 }

@@ -21,6 +21,7 @@ enum class failure_kind : std::uint8_t {
     not_encodable, ///< the codec of the message or result threw while encoding
     not_decodable, ///< the codec of the message or result threw while decoding
     pool_failed,   ///< the pool of workers is beyond repair; `what` says why
+    no_memory,     ///< the system has no memory for the encoded message or result
 };
 
 /// The name of the enumerator. Never fails.
@@ -34,7 +35,7 @@ struct failure {
     int pid = 0;                         ///< the last worker's process
     int signal = 0;                      ///< the signal that killed it; 0: it exited
     int status = 0;                      ///< its exit status, if it exited
-    std::size_t size_bytes = 0;          ///< too_large: what would have been needed
+    std::size_t size_bytes = 0;          ///< too_large, no_memory: what would have been needed
     std::size_t limit_bytes = 0;         ///< too_large: max_message_bytes
     std::size_t peak_memory_kib = 0;     ///< the most memory that the dead worker ever had resident
     std::string exception_type{};        ///< the readable name of the exception's type

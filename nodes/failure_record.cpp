@@ -41,7 +41,7 @@ void write_failure(byte_writer& to, const failure& outcome) {
 failure read_failure(byte_reader& from) {
     failure outcome;
     const auto kind = from.read_value<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(failure_kind::pool_failed)) {
+    if (kind > static_cast<std::uint8_t>(failure_kind::no_memory)) {
         throw not_decodable("a failure record names no known kind");
     }
     outcome.kind = static_cast<failure_kind>(kind);

@@ -2,6 +2,7 @@
 #include <forkflow/nodes/crew.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 
 #include <chrono>
@@ -31,10 +32,16 @@ pool::pool(pool_options options, worker_body body, std::function<void()> on_prog
     , failures_(shared_.capacity())
     , guard_(shared_, seats_, failures_)
     , requests_(shared_, window_, failures_, guard_)
+    , extents_(shared_)
+    , buffers_(std::make_shared<buffer_memory>(shared_.shared_memory(), shared_.buffers()))
+    , references_(shared_.capacity(), *buffers_)
     , for_outcomes_(options_.spin)
-    , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {}
+    , crew_(std::make_unique<crew>(*this, std::move(on_progress), portable)) {
+    buffers_->set_on_idle([this] { see_to_sweep(); });
+}
 
 pool::~pool() {
+    buffers_->set_on_idle({}); // they may outlive us
     stop();
 }
 
@@ -88,8 +95,20 @@ void pool::commit_request(sequence number, const byte_writer& written) {
         requests_.commit_failure(number, too_large(written.size(), options_.max_message_bytes));
         return;
     }
+    if (written.in_extent()) {
+        see_to_sweep();
+    }
     requests_.commit_request(number, written.size());
     crew_->tending.message_committed();
+}
+
+/// Whoever reads this result shall not die of it.
+void pool::see_to_memory(waiting_outcome& large) {
+    if (!extents_.is_result_there(large.number, large.payload.size())) {
+        large.in_memory = large.sound = false;
+        large.payload = {};
+    }
+    see_to_sweep();
 }
 
 failure pool::take_failure(const waiting_outcome& outcome) {
@@ -98,6 +117,9 @@ failure pool::take_failure(const waiting_outcome& outcome) {
         taken = failures_.take(outcome.number).value_or(corrupted(outcome));
     } else {
         try {
+            if (!outcome.in_memory) {
+                throw no_message_memory(0);
+            }
             if (!outcome.sound) {
                 throw not_decodable("the header of a worker's result makes no sense");
             }
@@ -105,11 +127,58 @@ failure pool::take_failure(const waiting_outcome& outcome) {
             taken = read_failure(record);
         } catch (const not_decodable& refused) {
             taken = {.kind = failure_kind::not_decodable, .what = refused.what()};
+        } catch (const no_message_memory& missing) {
+            taken = {.kind = failure_kind::no_memory, .what = missing.what()};
         }
         taken.attempts = outcome.attempts;
     }
     taken.sequence = outcome.number;
+    extents_.expect_unknown_pages(); // its workers may have written something
+    see_to_sweep();
     return taken;
+}
+
+bool pool::keeps_much() const noexcept {
+    constexpr std::size_t much = std::size_t{1} << 20U;
+    return extents_.keeps_much() || buffers_->idle_bytes() > much;
+}
+
+/// If there are pages to be given back some time, the supervisor will.
+void pool::see_to_sweep() {
+    if (!sweep_coming_.load(std::memory_order_seq_cst) && keeps_much() &&
+        !sweep_coming_.exchange(true, std::memory_order_seq_cst)) {
+        crew_->host->interrupt();
+    }
+}
+
+/// For the supervisor. Returns for how many nanoseconds no sweep is due; -1: until see_to_sweep.
+std::int64_t pool::sweep_if_due() {
+    using clock = std::chrono::steady_clock;
+    constexpr std::chrono::seconds between_sweeps(1);
+    if (!sweep_coming_.load(std::memory_order_seq_cst)) {
+        return -1;
+    }
+    const clock::time_point now = clock::now();
+    if (sweep_at_ == clock::time_point()) {
+        sweep_at_ = now + between_sweeps;
+    }
+    if (now >= sweep_at_) {
+        sweep_at_ = now + between_sweeps;
+        // Who collects may be waiting for what only this thread can bring about; there is another time.
+        if (const std::unique_lock collecting(collecting_, std::try_to_lock); collecting) {
+            const std::unique_lock no_numbers = requests_.no_new_numbers();
+            extents_.sweep(window_.next_to_emit(), requests_.next());
+        }
+        buffers_->sweep();
+        sweep_coming_.store(false, std::memory_order_seq_cst); // say so, then look again
+        if (keeps_much()) {
+            sweep_coming_.store(true, std::memory_order_seq_cst);
+        } else if (!sweep_coming_.load(std::memory_order_seq_cst)) {
+            sweep_at_ = {};
+            return -1;
+        }
+    }
+    return std::chrono::nanoseconds(sweep_at_ - now).count();
 }
 
 bool pool::wait_a_moment() {
@@ -127,7 +196,17 @@ bool pool::rest() {
 }
 
 void pool::release(fate counted_as) {
-    window_.release();
+    references_.release(window_.next_to_emit());
+    if (options_.window_bytes == 0) {
+        window_.release();
+    } else {
+        const sequence number = window_.next_to_emit();
+        requests_.forget_bytes(number);
+        extents_.trim(number);
+        shared_.held_pages(number).store(0, std::memory_order_seq_cst); // (D2)
+        window_.release();
+        window_.admit(); // who waits for bytes goes by the next number to emit, so it never lags
+    }
     std::uint64_t* const count[] = {&counts_.results, &counts_.failures, &counts_.markers, &counts_.dropped};
     ++*count[static_cast<std::size_t>(counted_as)];
 }

@@ -2,7 +2,10 @@
 // The pool: everything in nodes/ put together. Bytes go in, outcomes come out in order.
 #pragma once
 
+#include <forkflow/nodes/buffer_memory.hpp>
+#include <forkflow/nodes/extent_memory.hpp>
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/message_references.hpp>
 #include <forkflow/nodes/polite_mutex.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/portable_pool.hpp>
@@ -12,6 +15,8 @@
 #include <forkflow/nodes/statistics.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -41,7 +46,10 @@ public:
     [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind) {
         return requests_.try_reserve(kind);
     }
-    [[nodiscard]] byte_writer writer(sequence number) const { return requests_.writer(number); }
+    /// Its writes throw no_message_memory.
+    [[nodiscard]] byte_writer writer(sequence number) {
+        return extents_.request_writer(number, &references_.of(number));
+    }
     /// Commits what was written; what does not fit becomes a failure.
     void commit_request(sequence number, const byte_writer& written);
     void commit_marker(sequence number) { requests_.commit_marker(number); }
@@ -52,9 +60,18 @@ public:
     [[nodiscard]] bool has_room(std::size_t more = 1) { return requests_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return requests_.arm_for_room(); }
 
+    /// Memory that messages may refer to. Thread-safe, also after the pool's end.
+    [[nodiscard]] buffer_memory& buffers() noexcept { return *buffers_; }
+
     // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
-    [[nodiscard]] std::optional<waiting_outcome> peek() const { return window_.peek(); }
+    [[nodiscard]] std::optional<waiting_outcome> peek() {
+        std::optional<waiting_outcome> next = window_.peek();
+        if (next && next->payload.size() > inline_bytes) {
+            see_to_memory(*next);
+        }
+        return next;
+    }
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
     [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
@@ -103,6 +120,10 @@ public:
 private:
     void finish_what_is_inside();
     void drop_ready();
+    void see_to_memory(waiting_outcome& large);
+    [[nodiscard]] bool keeps_much() const noexcept;
+    void see_to_sweep();
+    [[nodiscard]] std::int64_t sweep_if_due();
 
     struct crew;
     struct counts {
@@ -120,6 +141,11 @@ private:
     failure_shelf failures_;
     word_guard guard_;
     request_ring requests_;
+    extent_memory extents_;
+    std::shared_ptr<buffer_memory> buffers_;
+    reference_shelf references_;
+    std::atomic<bool> sweep_coming_{false};
+    std::chrono::steady_clock::time_point sweep_at_{}; ///< the supervisor's; 0: not set
     mutable polite_mutex collecting_;
     counts counts_;        ///< guarded by collecting_
     spinner for_outcomes_; ///< guarded by collecting_

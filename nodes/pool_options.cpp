@@ -56,6 +56,7 @@ std::size_t usable_cpus() {
 
 pool_options resolved(pool_options options) {
     constexpr std::size_t most_slots = std::size_t{1} << 20U;
+    constexpr std::size_t most_bytes = std::size_t{1} << 46U;
     if (options.workers == 0) {
         options.workers = std::min(usable_cpus(), nodes::max_workers);
     }
@@ -69,6 +70,15 @@ pool_options resolved(pool_options options) {
     }
     check("requests", options.requests, 1, most_slots);
     check("max_message_bytes", options.max_message_bytes, 1, std::size_t{1} << 30U);
+    check("window_bytes", options.window_bytes, 0, most_bytes);
+    if (options.window_bytes != 0) {
+        options.max_message_bytes = std::min(options.max_message_bytes, options.window_bytes);
+    }
+    if (options.buffer_bytes == 0) {
+        options.buffer_bytes =
+            std::min((options.requests + options.window) * options.max_message_bytes, most_bytes);
+    }
+    check("buffer_bytes", options.buffer_bytes, 1, most_bytes);
     check("attempts", options.attempts, 1, nodes::max_attempts);
     check("deadline", options.deadline);
     check("recycle_age", options.recycle_age);

@@ -26,6 +26,15 @@ struct pool_options {
     /// The largest encoded request or result, in bytes, 1 to 1 GiB. It takes address space, not memory, until
     /// it is used. A larger message becomes a failure (too_large).
     std::size_t max_message_bytes = std::size_t{1} << 20U;
+    /// At most so many bytes of encoded requests are inside, and at most so many bytes of results wait for
+    /// their turn: 1 byte to 64 TiB; the two are bounded apart. While they are used up there is no room, as
+    /// if `requests` or `window` were; one message may exceed each of the two, as sizes are known late.
+    /// Results of up to 240 bytes do not count, others do in whole pages. A message that is larger by itself
+    /// is a failure (too_large). 0: only max_message_bytes and the counts are bounds.
+    std::size_t window_bytes = 0;
+    /// At most so many bytes of buffers (forkflow/buffer.hpp) exist at a time, to 64 TiB; each takes whole
+    /// pages. Address space, not memory, until used. 0: as much as requests + window of the largest messages.
+    std::size_t buffer_bytes = 0;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1
@@ -46,8 +55,9 @@ struct pool_options {
     std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
     /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
-    /// unless spin is 0, sched_yield; for a body that throws, getpid; for one that crashes, getpid, gettid
-    /// and tgkill; with recycle_growth_bytes, pread64 and close. What malloc calls is the body's (brk, mmap,
+    /// unless spin and window_bytes are 0, sched_yield; for a body that throws, getpid; for one that crashes,
+    /// getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had no
+    /// memory for a result, rt_sigaction. What malloc calls is the body's (brk, mmap,
     /// munmap, mremap, madvise). Change user and group in worker_init, not here: the kernel then forgets that
     /// the worker is to die with the pool.
     std::function<void()> sandbox{};

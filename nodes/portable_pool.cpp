@@ -59,6 +59,8 @@ portable_pool to_portable(const pool_options& options, const portable_body& body
     order.window = options.window;
     order.requests = options.requests;
     order.max_message_bytes = options.max_message_bytes;
+    order.window_bytes = options.window_bytes;
+    order.buffer_bytes = options.buffer_bytes;
     order.deadline_ns = options.deadline.count();
     order.recycle_age_ns = options.recycle_age.count();
     order.spin_ns = options.spin.count();
@@ -90,6 +92,8 @@ pool_options options_of(const portable_pool& order) {
     options.window = order.window;
     options.requests = order.requests;
     options.max_message_bytes = order.max_message_bytes;
+    options.window_bytes = order.window_bytes;
+    options.buffer_bytes = order.buffer_bytes;
     options.deadline = std::chrono::nanoseconds(order.deadline_ns);
     options.recycle_age = std::chrono::nanoseconds(order.recycle_age_ns);
     options.spin = std::chrono::nanoseconds(order.spin_ns);

@@ -27,7 +27,7 @@ struct portable_pool {
     static constexpr std::size_t most_cpus = 256;
     static constexpr std::size_t most_state_bytes = std::size_t{16} << 10U;
 
-    std::size_t workers, window, requests, max_message_bytes;
+    std::size_t workers, window, requests, max_message_bytes, window_bytes, buffer_bytes;
     std::int64_t deadline_ns, recycle_age_ns, spin_ns;
     unsigned attempts;
     std::size_t recycle_after, recycle_growth_bytes, stderr_tail_bytes;

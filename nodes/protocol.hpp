@@ -67,8 +67,36 @@
 // requests + window are in flight. Both rings have a power of two of slots, at least as many as asked for,
 // because s mod n must go on counting across the wrap of s.
 //
+// Bytes: with `window_bytes`, the bytes of requests and those of results are bounded as well, each by
+// themselves. Of requests the parent counts, in its own memory, the encoded bytes from the commit to the
+// release of the outcome; one that has its number and is not committed yet counts as the largest that there
+// may be. A number is given while less than window_bytes are counted: so the last one may exceed them, by
+// itself, and what is inside needs no further bytes to get on.
+//
+// A result that outgrows its slot takes pages of its extent, and a word for each result slot says how many it
+// *holds*. Its worker, once s is admitted, writes there how many it asks for, adds up all other words, and
+// goes on if the sum is within the bound. If not, it writes back what stood there and waits as for admission.
+// Of two who ask at the same time the younger stands back, for which the older waits a moment. If s is the
+// next to emit, it goes on in any case: so the bound is exceeded by one result at the most, and no result
+// waits for ever. What a dead worker wrote counts until its heir writes anew or the outcome is released; a
+// wild worker can make results wait for their turn, or exceed the bound, for one lap of the window.
+//
+//   held(s) := asking for n     worker       store; s is claimed by it  as it was / counts
+//     → n, or as before         worker       store                      counts / counts
+//   held(s) := 0                collector    store; before s is empty   –
+//
+// Memory: pages of an extent are asked for before they are used: those of requests by the parent, those of
+// results by the worker, which touches them and takes SIGBUS for a refusal; the parent asks again for what
+// it has not seen there (a wild worker may say that it has written what it has not). pages_there(s), written
+// by the parent while the slot is nobody's, tells workers what they need not touch. The parent gives pages
+// back while nobody may be at work on them: those of s before it stores "s is empty", those of other slots
+// while it neither gives numbers nor takes outcomes, if no number in flight has the slot.
+//
 // Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
+//
+// Buffers lie in the sealed part. A request that refers to one carries its offset and its length, which the
+// worker checks; the parent keeps its pages until the request's outcome is released, so a retry reads the same.
 //
 // Sleeping and waking. Each sleeper says that it will sleep, looks again, and sleeps; each waker changes what
 // the sleeper waits for, looks who sleeps, and wakes. All four accesses are seq_cst, so one of the two sees
@@ -79,8 +107,10 @@
 //                                                         reopened               supervisor: reopened += 1
 //                                                         leave                  its relief: leave := i
 //   (D2) worker, not admitted     blocked_seats += k      admitted               collector: admitted := …
+//        or without bytes                                 held, admitted         collector: held, admitted
 //   (D3) collector, no outcome    armed := next to emit   state(next to emit)    worker: state := published
 //   (D4) parent, no room          room_countdown := n     all states             worker: state := published
+//                                                         bytes counted          parent: at a commit
 //
 // A waker takes the sleeper's name off the list (one atomic step) before it rings, so each sleep is rung at
 // most once; (D3) needs no list, as only one publishes the number that is waited for. A ring spent on a dying
@@ -209,6 +239,8 @@ struct alignas(cache_line_bytes) seat_block {
         running_since_ns;             ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
     std::atomic<std::uint64_t> leave; ///< leave_bit | the incarnation that is to go before its next claim
 };
+/// In a result slot's word of the pages that it holds: they are only asked for.
+inline constexpr std::uint32_t asking_bit = std::uint32_t{1} << 31U;
 inline constexpr std::uint64_t leave_bit = std::uint64_t{1} << 32U;
 
 /// The exit status of a worker that found words changed which nobody else may change.

@@ -19,6 +19,7 @@ struct waiting_outcome {
     std::span<const std::byte> payload; ///< of a published result; a copy of its length was checked
     result_kind kind;                   ///< of a published result
     bool sound;                         ///< false: the worker's header makes no sense
+    bool in_memory = true;              ///< false: there is no memory to read the payload
 };
 
 /// The collector's half of the parent. One thread at a time, but for `next_to_emit` and `notify`.

@@ -21,7 +21,8 @@ request_ring::request_ring(const rings& shared, const reorder_window& window, fa
     , window_(window)
     , failures_(failures)
     , guard_(guard)
-    , next_(shared.first()) {}
+    , next_(shared.first())
+    , bytes_(shared.window_bytes(), shared.max_message_bytes(), shared.capacity()) {}
 
 std::optional<sequence> request_ring::try_reserve(message_kind kind) {
     const std::scoped_lock lock(reserving_);
@@ -30,6 +31,9 @@ std::optional<sequence> request_ring::try_reserve(message_kind kind) {
     }
     spare_ -= spare_ > 0 ? 1 : 0; // a marker waits too, until it is committed
     const sequence number = next_.load(std::memory_order_relaxed);
+    if (kind == message_kind::request) {
+        bytes_.reserve(number);
+    }
     next_.store(number + 1, std::memory_order_release);
     return number;
 }
@@ -42,6 +46,9 @@ bool request_ring::has_room(std::size_t more) {
 bool request_ring::room_for(message_kind kind, std::size_t more) noexcept {
     const std::size_t in_flight = next_.load(std::memory_order_relaxed) - window_.next_to_emit();
     if (in_flight + more > shared_.requests() + shared_.window()) {
+        return false;
+    }
+    if (kind == message_kind::request && !bytes_.has_room(more)) {
         return false;
     }
     // The count is needed only when more are in flight than may be unfinished, and once for all that it finds
@@ -81,13 +88,8 @@ request_ring::census request_ring::count_until(sequence end) const noexcept {
     return counted;
 }
 
-byte_writer request_ring::writer(sequence number) const {
-    const slot place = shared_.request(number);
-    return {place.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
-            place.extent.first(shared_.max_message_bytes())};
-}
-
 void request_ring::commit_request(sequence number, std::size_t length_bytes) {
+    count_bytes(number, length_bytes); // before the message can be on its way out
     shared_.request(number).header = {.length_bytes = length_bytes, .kind = 0, .number = number};
     const state_word word{.number = number, .state = message_state::ready, .attempt = 1};
     shared_.commits().begin(number, word.state);
@@ -125,6 +127,7 @@ void request_ring::commit_failure(sequence number, failure outcome) {
 }
 
 void request_ring::finish(sequence number, message_state state) {
+    count_bytes(number, 0);
     const state_word word{.number = number, .state = state};
     shared_.commits().begin(number, state);
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (D3), (D4)
@@ -134,6 +137,13 @@ void request_ring::finish(sequence number, message_state state) {
         shared_.ring_parent();
     }
     wake_workers(number + 1);
+}
+
+/// The message was reserved as the largest that there may be; if there is room since, who waits for it hears.
+void request_ring::count_bytes(sequence number, std::size_t bytes) {
+    if (bytes_.commit(number, bytes) && shared_.bell().room_countdown.load(std::memory_order_seq_cst) > 0) {
+        shared_.ring_parent(); // (D4)
+    }
 }
 
 bool request_ring::arm_for_room() {

@@ -2,7 +2,7 @@
 // The request ring: gives arriving messages their numbers, bounds them, and hands them to workers.
 #pragma once
 
-#include <forkflow/nodes/bytes.hpp>
+#include <forkflow/nodes/byte_budget.hpp>
 #include <forkflow/nodes/failure_shelf.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/rings.hpp>
@@ -30,13 +30,16 @@ public:
     /// True if try_reserve(request) would succeed for `more` messages now.
     [[nodiscard]] bool has_room(std::size_t more = 1);
 
-    /// Where the request with this number is to be written.
-    [[nodiscard]] byte_writer writer(sequence number) const;
+    /// While it is held, no number is given.
+    [[nodiscard]] std::unique_lock<std::mutex> no_new_numbers() { return std::unique_lock(reserving_); }
     /// Hands the request to the workers and wakes one if one sleeps. If the pool has failed, the message
     /// fails.
     void commit_request(sequence number, std::size_t length_bytes);
     void commit_marker(sequence number);
     void commit_failure(sequence number, failure outcome);
+
+    /// To be called before the outcome with this number is released: its request's bytes count no more.
+    void forget_bytes(sequence number) { bytes_.release(number); }
 
     /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings
     /// are few). Returns false if there is room now; a ring may then come for nothing.
@@ -77,6 +80,7 @@ private:
     bool fail_waiting_before(sequence end, const failure& reason);
     /// True if it did.
     bool fail_if_ready(sequence number, const failure& reason);
+    void count_bytes(sequence number, std::size_t bytes);
 
     const rings& shared_;
     const reorder_window& window_;
@@ -85,6 +89,7 @@ private:
     std::mutex reserving_;
     std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
     std::atomic<sequence> next_;
+    byte_budget bytes_;
     std::atomic<const failure*> broken_{nullptr};
     std::optional<failure> reason_;           ///< written once, before broken_ points to it
     std::atomic<std::uint64_t> withdrawn_{0}; ///< withdrawn_bit | the number before which all was withdrawn

@@ -34,16 +34,25 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , capacity_(std::bit_ceil(window_ + requests_))
     , result_slots_(std::bit_ceil(window_))
     , max_message_bytes_(options.max_message_bytes)
+    , window_bytes_(options.window_bytes)
     , extent_bytes_(round_up(std::max(max_message_bytes_, least_extent_bytes), page_bytes))
     , first_(first)
-    , request_slots_offset_(round_up(orders_offset + seats_ * sizeof(relief_order), page_bytes))
+    , pages_there_offset_(orders_offset + seats_ * sizeof(relief_order))
+    , request_slots_offset_(
+          round_up(pages_there_offset_ + result_slots_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
     , request_extents_offset_(round_up(request_slots_offset_ + capacity_ * slot_bytes, page_bytes))
     , last_words_offset_(round_up(seats_offset + seats_ * sizeof(seat_block), cache_line_bytes))
     , states_offset_(last_words_offset_ + seats_ * sizeof(last_words))
-    , result_slots_offset_(round_up(states_offset_ + capacity_ * sizeof(state_cell), page_bytes))
+    , held_pages_offset_(states_offset_ + capacity_ * sizeof(state_cell))
+    , result_slots_offset_(
+          round_up(held_pages_offset_ + result_slots_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
     , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
-    , memory_(request_extents_offset_ + capacity_ * extent_bytes_,
-              result_extents_offset_ + result_slots_ * extent_bytes_, std::move(existing))
+    , buffers_offset_(request_extents_offset_ + capacity_ * extent_bytes_)
+    , buffer_bytes_(round_up(options.buffer_bytes, page_bytes))
+    , mapping_(std::make_shared<const shared_mapping>(buffers_offset_ + buffer_bytes_,
+                                                      result_extents_offset_ + result_slots_ * extent_bytes_,
+                                                      std::move(existing)))
+    , memory_(*mapping_)
     , commits_(capacity_) {
     if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
         set_up();

@@ -7,6 +7,8 @@
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/shared_mapping.hpp>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -21,6 +23,19 @@ struct slot {
     /// The payload of `length_bytes`; empty if that is more than the slot can hold.
     [[nodiscard]] std::span<const std::byte> payload(std::size_t length_bytes) const noexcept;
 };
+
+/// The bytes of the pages that `bytes` take.
+[[nodiscard]] constexpr std::size_t whole_pages(std::size_t bytes) noexcept {
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
+/// How much of an extent of `most` bytes is worth asking for if `bytes` are needed and `before` are there:
+/// whole pages, and a quarter more if little by little is written.
+[[nodiscard]] constexpr std::size_t room_to_ask_for(std::size_t bytes, std::size_t before,
+                                                    std::size_t most) noexcept {
+    const std::size_t wanted = whole_pages(std::max(bytes, before + before / 4));
+    return std::min(wanted, most);
+}
 
 /// The shared memory of one pool. Addresses are the same in the parent and in the workers, which are forked
 /// from it. Thread- and process-safe as the protocol says; construction and accessors never block.
@@ -37,7 +52,11 @@ public:
     [[nodiscard]] std::uint32_t requests() const noexcept { return requests_; }
     /// How many sequences have a state word: a power of two, at least requests + window.
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    /// How many results have a slot: a power of two, at least the window.
+    [[nodiscard]] std::uint32_t result_slots() const noexcept { return result_slots_; }
     [[nodiscard]] std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
+    /// The bound on bytes; 0: none.
+    [[nodiscard]] std::size_t window_bytes() const noexcept { return window_bytes_; }
     [[nodiscard]] sequence first() const noexcept { return first_; }
 
     [[nodiscard]] parent_block& parent() const noexcept { return *at<parent_block>(memory_.sealed(), 0); }
@@ -62,6 +81,17 @@ public:
     [[nodiscard]] std::atomic<std::uint64_t>& state(sequence number) const noexcept {
         return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].bits;
     }
+    /// How many pages of its extent the result takes.
+    [[nodiscard]] std::atomic<std::uint32_t>& held_pages(sequence number) const noexcept {
+        return at<std::atomic<std::uint32_t>>(memory_.open(),
+                                              held_pages_offset_)[number & (result_slots_ - 1)];
+    }
+    /// How many of them are there already: so many need no asking. Written by the parent alone, while the
+    /// slot is nobody's.
+    [[nodiscard]] std::atomic<std::uint32_t>& pages_there(sequence number) const noexcept {
+        return at<std::atomic<std::uint32_t>>(memory_.sealed(),
+                                              pages_there_offset_)[number & (result_slots_ - 1)];
+    }
     [[nodiscard]] slot request(sequence number) const noexcept {
         return slot_at(memory_.sealed(), request_slots_offset_, request_extents_offset_,
                        number & (capacity_ - 1));
@@ -72,7 +102,15 @@ public:
     }
     /// The parent's own: workers have a copy of no use.
     [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
-    [[nodiscard]] const shared_mapping& memory() const noexcept { return memory_; }
+    [[nodiscard]] const shared_mapping& memory() const noexcept { return *mapping_; }
+    /// The same, for who needs it longer.
+    [[nodiscard]] const std::shared_ptr<const shared_mapping>& shared_memory() const noexcept {
+        return mapping_;
+    }
+    /// What messages may refer to; sealed.
+    [[nodiscard]] std::span<std::byte> buffers() const noexcept {
+        return {memory_.sealed() + buffers_offset_, buffer_bytes_};
+    }
 
     /// Rings a sleeping worker whose name the caller has taken off a list.
     void ring_seat(std::uint32_t index) const noexcept;
@@ -99,6 +137,20 @@ private:
     static constexpr std::size_t seats_offset = relief_wanted_offset + sizeof(seat_set);
     static constexpr std::size_t orders_offset = sizeof(parent_block);
 
+    /// Where the mapping's parts begin.
+    class parts {
+    public:
+        explicit parts(const shared_mapping& mapping) noexcept
+            : sealed_(mapping.sealed())
+            , open_(mapping.open()) {}
+        [[nodiscard]] std::byte* sealed() const noexcept { return sealed_; }
+        [[nodiscard]] std::byte* open() const noexcept { return open_; }
+
+    private:
+        std::byte* sealed_;
+        std::byte* open_;
+    };
+
     void set_up();
 
     template <class T>
@@ -115,15 +167,21 @@ private:
     std::uint32_t capacity_;
     std::uint32_t result_slots_;
     std::size_t max_message_bytes_;
+    std::size_t window_bytes_;
     std::size_t extent_bytes_;
     sequence first_;
+    std::size_t pages_there_offset_;
     std::size_t request_slots_offset_;
     std::size_t request_extents_offset_;
     std::size_t last_words_offset_;
     std::size_t states_offset_;
+    std::size_t held_pages_offset_;
     std::size_t result_slots_offset_;
     std::size_t result_extents_offset_;
-    shared_mapping memory_;
+    std::size_t buffers_offset_;
+    std::size_t buffer_bytes_;
+    std::shared_ptr<const shared_mapping> mapping_;
+    parts memory_;
     mutable commit_log commits_; ///< as changeable through a const rings as the memory is
 };
 

@@ -99,6 +99,33 @@ shared_mapping::shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes,
 
 shared_mapping::~shared_mapping() = default;
 
+bool shared_mapping::provide(std::span<std::byte> pages) const noexcept {
+#ifdef MADV_POPULATE_WRITE
+    constexpr int populate = MADV_POPULATE_WRITE;
+#else
+    constexpr int populate = 23; // Linux 5.14; the headers may be older
+#endif
+    // One call for all faults.
+    if (::madvise(pages.data(), pages.size(), populate) == 0) {
+        return true;
+    }
+    return errno == EINVAL && uninterrupted([&] {
+                                  return ::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, offset_of(pages),
+                                                     static_cast<off_t>(pages.size()));
+                              }) == 0;
+}
+
+void shared_mapping::give_back(std::span<std::byte> pages) const noexcept {
+    uninterrupted([&] {
+        return ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_of(pages),
+                           static_cast<off_t>(pages.size()));
+    });
+}
+
+std::int64_t shared_mapping::offset_of(std::span<std::byte> pages) const noexcept {
+    return pages.data() - static_cast<std::byte*>(region_->memory.get_address());
+}
+
 void shared_mapping::seal() const {
     checked("mprotect", ::mprotect(sealed_, sealed_bytes_, PROT_READ));
 }

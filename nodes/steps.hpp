@@ -14,6 +14,7 @@ enum class step : std::uint8_t {
     claimed,            ///< a request is taken and the claim names this worker
     awaiting_admission, ///< the result is not admitted; the worker is about to sleep
     admitted,           ///< the result may be written
+    room_made,          ///< pages of the result's extent are there, and held; more of it can be written
     written,            ///< the result's bytes are in its slot; not published
     published,          ///< the result counts; nobody has been woken
     notified,           ///< whoever waits for the result has been woken

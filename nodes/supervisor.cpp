@@ -135,10 +135,14 @@ std::int64_t supervisor::tend() {
     if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
         begin_purge();
     }
-    if (const auto next = next_time()) {
-        const std::int64_t left =
-            std::max<std::int64_t>(std::chrono::nanoseconds(*next - clock::now()).count(), 1);
+    const auto not_beyond = [&patience](std::int64_t left) {
         patience = patience < 0 ? left : std::min(patience, left);
+    };
+    if (const auto next = next_time()) {
+        not_beyond(std::max<std::int64_t>(std::chrono::nanoseconds(*next - clock::now()).count(), 1));
+    }
+    if (const std::int64_t left = chore_ ? chore_() : -1; left >= 0) {
+        not_beyond(left);
     }
     return patience;
 }

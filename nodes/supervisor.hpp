@@ -11,8 +11,10 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace forkflow::nodes {
@@ -25,6 +27,9 @@ public:
                const reorder_window& window, failure_shelf& failures, seat_table& seats, word_guard& guard,
                worker_host& host);
 
+    /// To be called before run: `chore` is done in between; it returns for how many nanoseconds nothing is
+    /// left to do, or -1: until the host is interrupted.
+    void set_chore(std::function<std::int64_t()> chore) { chore_ = std::move(chore); }
     /// Starts the workers and tends them until the host is closed.
     void run();
     /// From now on deaths are expected. Thread-safe.
@@ -87,6 +92,7 @@ private:
     seat_table& seats_;
     word_guard& guard_;
     worker_host& host_;
+    std::function<std::int64_t()> chore_;
     deadline_watch watch_;
     attribution attribution_;
     relief_desk reliefs_;

@@ -3,6 +3,7 @@
 #include <forkflow/nodes/exception_text.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 #include <forkflow/nodes/throw_point.hpp>
 #include <forkflow/nodes/worker.hpp>
@@ -62,7 +63,8 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , self_(self)
     , seat_(shared.seat(self.seat))
     , for_work_(options.spin)
-    , for_admission_(options.spin) {}
+    , for_admission_(options.spin)
+    , room_(shared) {}
 
 void worker::run() {
     while (const std::optional<sequence> number = find_work()) {
@@ -252,13 +254,16 @@ void worker::sleep() {
 void worker::handle(sequence number) {
     at(step::claimed);
     admitted_ = false;
+    room_.begin(number);
     const slot request = shared_.request(number);
     const slot place = shared_.result(number);
     byte_writer result(
         place.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
         place.extent.first(shared_.max_message_bytes()),
-        [](void* self) { static_cast<worker*>(self)->await_admission(); }, this);
-    worker_call call{.request = byte_reader(request.payload(request.header.length_bytes)), .result = result};
+        [](void* self) { static_cast<worker*>(self)->await_admission(); }, this,
+        [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); });
+    worker_call call{.request = byte_reader(request.payload(request.header.length_bytes), shared_.buffers()),
+                     .result = result};
     const std::optional<failure> failed = run_body(call);
     await_admission();
     write_outcome(result, failed);
@@ -290,6 +295,9 @@ std::optional<failure> worker::run_body(worker_call& call) {
         }
     } catch (const worker_killed&) {
         throw;
+    } catch (const no_message_memory& missing) {
+        failed.emplace(
+            failure{.kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()});
     } catch (const throw_point&) { // never: it only notes the stack of what the next handlers catch
     } catch (const std::exception& thrown) {
         reserve_.reset();
@@ -309,12 +317,32 @@ void worker::write_outcome(const byte_writer& result, const std::optional<failur
                     .kind = static_cast<std::uint32_t>(result_kind::value),
                     .number = claim_.number};
     if (failed) {
-        byte_writer record(place.inline_area, place.extent);
         failure outcome = *failed;
         outcome.pid = ::getpid();
-        write_failure(record, outcome);
-        place.header.length_bytes = record.size();
+        place.header.length_bytes = write_record(outcome);
         place.header.kind = static_cast<std::uint32_t>(result_kind::failure);
+    }
+}
+
+/// Returns how many bytes it has.
+std::size_t worker::write_record(const failure& outcome) {
+    const slot place = shared_.result(claim_.number);
+    try {
+        byte_writer record(place.inline_area, place.extent, nullptr, &room_,
+                           [](void* room, std::size_t bytes) {
+                               static_cast<result_room*>(room)->make_in_any_case(bytes);
+                               return static_cast<result_room*>(room)->bytes();
+                           });
+        write_failure(record, outcome);
+        return record.size();
+    } catch (const no_message_memory&) { // what fits the slot must do
+        byte_writer record(place.inline_area, {});
+        write_failure(record, {.kind = outcome.kind,
+                               .pid = outcome.pid,
+                               .size_bytes = outcome.size_bytes,
+                               .limit_bytes = outcome.limit_bytes,
+                               .what = outcome.what.substr(0, inline_bytes / 2)});
+        return record.size();
     }
 }
 
@@ -322,18 +350,24 @@ bool worker::is_admitted() const { // (A), (D2); acquire: the slot's previous re
     return !before(shared_.parent().admitted.load(std::memory_order_seq_cst), claim_.number);
 }
 
-void worker::wait_until_admitted() {
-    for_admission_.wait([this] { return is_admitted(); });
-    while (!is_admitted()) {
+/// Waits for what the collector changes when it releases: until `may()`.
+template <class May>
+void worker::wait_until(May may) {
+    const std::int64_t used = stop_clock(); // waiting for others is not the body's time
+    bool there = for_admission_.wait(may);
+    while (!there) {
         seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
         seat_.bell.store(0, std::memory_order_relaxed);
         insert(shared_.blocked_seats(), self_.seat);
         at(step::awaiting_admission);
-        if (!is_admitted()) {
+        there = may();
+        if (!there) {
             sleep();
+            there = may();
         }
         erase(shared_.blocked_seats(), self_.seat);
     }
+    restart_clock(used);
 }
 
 void worker::await_admission() {
@@ -341,12 +375,18 @@ void worker::await_admission() {
         return;
     }
     if (!is_admitted()) {
-        const std::int64_t used = stop_clock(); // waiting for others is not the body's time
-        wait_until_admitted();
-        restart_clock(used);
+        wait_until([this] { return is_admitted(); });
     }
     admitted_ = true;
     at(step::admitted);
+}
+
+std::size_t worker::ask_for_room(std::size_t bytes) {
+    if (!room_.try_make(bytes)) {
+        wait_until([&] { return room_.try_make(bytes); });
+    }
+    at(step::room_made);
+    return room_.bytes();
 }
 
 void worker::publish() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/result_room.hpp>
 #include <forkflow/nodes/retirement.hpp>
 #include <forkflow/nodes/rings.hpp>
 #include <forkflow/nodes/seat_table.hpp>
@@ -54,7 +55,10 @@ private:
     void publish();
     void wait_for_death() const;
     [[nodiscard]] bool is_admitted() const;
-    void wait_until_admitted();
+    template <class May>
+    void wait_until(May may);
+    std::size_t ask_for_room(std::size_t bytes);
+    std::size_t write_record(const failure& outcome);
     std::int64_t stop_clock();
     void restart_clock(std::int64_t used_ns);
     void at(step here) const;
@@ -76,6 +80,7 @@ private:
     std::uint32_t reopened_ = 0; ///< parent_block::reopened when it last looked from the oldest on
     state_word claim_;           ///< the state word that this worker's claim wrote
     bool admitted_ = false;      ///< the claimed message's result may be written
+    result_room room_;           ///< of its extent
 };
 
 } // namespace forkflow::nodes

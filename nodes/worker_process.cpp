@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/page_touch.hpp>
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/worker_process.hpp>
 
@@ -72,6 +73,12 @@ void write_last_words(int signal) {
     ::raise(signal); // the handler was reset when it was entered: this kills
 }
 
+/// SIGBUS means that there is no memory for a page, unless it is the body's.
+void on_bus_error(int signal, siginfo_t* about, void* /*context*/) {
+    escape_from_touch(about->si_addr);
+    write_last_words(signal);
+}
+
 } // namespace
 
 void become_helper_process(int socket, int lifeline, std::span<const int> keep) {
@@ -124,9 +131,13 @@ void leave_last_words(const rings& shared, std::uint32_t seat) {
     struct sigaction action {};
     action.sa_handler = write_last_words;
     action.sa_flags = static_cast<int>(SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
-    for (const int fatal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}) {
+    for (const int fatal : {SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}) {
         checked("sigaction", ::sigaction(fatal, &action, nullptr));
     }
+    action.sa_sigaction = on_bus_error;
+    action.sa_flags |= SA_SIGINFO;
+    touch_under(action);
+    checked("sigaction", ::sigaction(SIGBUS, &action, nullptr));
 }
 
 } // namespace forkflow::nodes

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <new>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -327,4 +328,65 @@ TEST_CASE("levels of nesting are bounded, and end with their scope", "[bytes]") 
         levels.emplace_back(new forkflow::nodes::nesting(to.enter()));
     }
     CHECK_THROWS_AS(to.enter(), std::length_error);
+}
+
+TEST_CASE("a writer uses no more of its extent than it was allowed, and asks for what it needs", "[bytes]") {
+    struct landlord {
+        std::size_t allowed = 0;
+        std::size_t asked = 0;
+        bool refuses = false;
+    };
+    alignas(16) std::array<std::byte, 16> small{};
+    alignas(16) std::array<std::byte, 4096> large{};
+    landlord owner;
+    byte_writer to(small, large, nullptr, &owner, [](void* context, std::size_t bytes) {
+        auto& self = *static_cast<landlord*>(context);
+        if (self.refuses) {
+            throw std::bad_alloc();
+        }
+        ++self.asked;
+        return self.allowed = (bytes + 255) / 256 * 256;
+    });
+    const std::vector<std::byte> block(3000, std::byte{5});
+    to.write(block.data(), 16);
+    CHECK(owner.asked == 0);
+    for (std::size_t i = 17; i <= 600; ++i) {
+        to.write_value(std::byte{5});
+        REQUIRE(to.size() <= owner.allowed);
+    }
+    CHECK(owner.asked == 3);
+    CHECK(large[owner.allowed] == std::byte{0});
+    CHECK(to.resize(1000).size() == 1000);
+    CHECK(owner.allowed == 1024);
+    owner.refuses = true;
+    CHECK_THROWS_AS(to.write(block.data(), block.size()), std::bad_alloc);
+    CHECK_THROWS_AS(to.resize(2000), std::bad_alloc);
+    CHECK(to.size() == 1000);
+    CHECK(to.written()[599] == std::byte{5});
+    to.write(block.data(), 24); // what was allowed stays so
+    owner.refuses = false;
+    to.write(block.data(), block.size());
+    CHECK(to.size() == 4024);
+    const std::size_t asked = owner.asked;
+    to.write(block.data(), block.size()); // nobody is asked for what can never be had
+    CHECK(to.overflowed());
+    CHECK(owner.asked == asked);
+    to.rewind();
+    to.write(block.data(), block.size());
+    CHECK(owner.asked == asked);
+    CHECK(to.in_extent());
+}
+
+TEST_CASE("a reader refers to what is shared, and to nothing beyond it", "[bytes]") {
+    const std::array<std::byte, 100> shared{};
+    const byte_reader from({}, shared);
+    CHECK(from.refer(0, 100).size() == 100);
+    CHECK(from.refer(40, 60).data() == shared.data() + 40);
+    CHECK(from.refer(100, 0).empty());
+    constexpr std::uint64_t most = ~std::uint64_t{0};
+    CHECK_THROWS_AS(from.refer(101, 0), not_decodable);
+    CHECK_THROWS_AS(from.refer(1, 100), not_decodable);
+    CHECK_THROWS_AS(from.refer(most, 2), not_decodable);
+    CHECK_THROWS_AS(from.refer(2, most), not_decodable);
+    CHECK_THROWS_AS(byte_reader({}).refer(0, 1), not_decodable);
 }

@@ -9,6 +9,7 @@
 //     tbb::flow::make_edge(measure, writer);
 #pragma once
 
+#include <forkflow/buffer.hpp>
 #include <forkflow/codec.hpp>
 #include <forkflow/detail/body_traits.hpp>
 #include <forkflow/detail/deadline.hpp>
@@ -24,6 +25,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -88,10 +90,11 @@ inline constexpr bool rejecting_policy =
 /// place; if not, it cancels the graph and wait_for_all throws process_error.
 ///
 /// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
-/// wait for their turn. Beyond that, Policy decides: `queueing` (the default) keeps messages in the node,
-/// without a bound; `rejecting` refuses them, so that predecessors wait (an input_node stops producing), and
-/// asks them once there is room. A successor that refuses an outcome gets it later, and holds up the node:
-/// nothing is lost. The policies' lightweight forms mean the same, as the body never runs in this process.
+/// wait for their turn; options.window_bytes bounds the bytes of both. Beyond that, Policy decides:
+/// `queueing` (the default) keeps messages in the node, without a bound; `rejecting` refuses them, so that
+/// predecessors wait (an input_node stops producing), and asks them once there is room. A successor that
+/// refuses an outcome gets it later, and holds up the node: nothing is lost. The policies' lightweight forms
+/// mean the same, as the body never runs in this process.
 ///
 /// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
 /// nodes, the graph must be idle when the node is destroyed or the graph is reset; messages that are still
@@ -189,6 +192,18 @@ public:
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));
+    }
+
+    /// A buffer of `bytes`, with any contents, for messages to this node: see forkflow/buffer.hpp. Throws
+    /// std::bad_alloc if the system has no memory, or options.buffer_bytes leave no room: outcomes that are
+    /// out and copies that are gone make it. Thread-safe, but not while the graph is reset. Cost: a system
+    /// call, and a page fault for each page that was not used lately.
+    [[nodiscard]] buffer make_buffer(std::size_t bytes) {
+        return this->stream().make_buffer(bytes);
+    }
+    /// The same, but nothing if options.buffer_bytes leave no room.
+    [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
+        return this->stream().try_make_buffer(bytes);
     }
 
     /// One consistent snapshot. Thread-safe. Cost: one look at each message in flight.

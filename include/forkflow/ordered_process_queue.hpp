@@ -11,6 +11,7 @@
 //     producer.join();
 #pragma once
 
+#include <forkflow/buffer.hpp>
 #include <forkflow/call.hpp>
 #include <forkflow/codec.hpp>
 #include <forkflow/detail/blocking_queue.hpp>
@@ -24,6 +25,7 @@
 #include <concepts>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -42,7 +44,8 @@ namespace forkflow {
 /// returns it; if not, get throws process_error in its place, and the next get goes on with the next outcome.
 ///
 /// **Bounds.** At most options.requests messages wait for a worker or run, and at most options.window results
-/// wait for their turn. Beyond that, put waits and try_put refuses.
+/// wait for their turn; options.window_bytes bounds the bytes of both. Beyond that, put waits and try_put
+/// refuses.
 ///
 /// **Waiting.** Time-outs are of any duration type; zero or less means not to wait, and what lies beyond the
 /// clock's reach means for ever. Who waits sleeps, and is woken when what it waits for is there.
@@ -98,6 +101,16 @@ public:
     bool put(const Input& message) { return queue_.put_until(message, time_point::max()); }
     /// The same, and does not wait.
     bool try_put(const Input& message) { return queue_.put_until(message, time_point::min()); }
+
+    /// A buffer of `bytes`, with any contents, for messages to this queue: see forkflow/buffer.hpp. Throws
+    /// std::bad_alloc if the system has no memory, or options.buffer_bytes leave no room: outcomes that are
+    /// out and copies that are gone make it. Thread-safe. Cost: a system call, and a page fault for each page
+    /// that was not used lately.
+    [[nodiscard]] buffer make_buffer(std::size_t bytes) { return queue_.make_buffer(bytes); }
+    /// The same, but nothing if options.buffer_bytes leave no room.
+    [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
+        return queue_.try_make_buffer(bytes);
+    }
 
     // --- getting
 

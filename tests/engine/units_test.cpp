@@ -247,7 +247,7 @@ TEST_CASE("Each prefix of a failure's record is refused, and so is any number th
         byte_reader from(damaged);
         try {
             const failure_kind kind = read_failure(from).kind;
-            CHECK(kind <= failure_kind::pool_failed);
+            CHECK(kind <= failure_kind::no_memory);
         } catch (const not_decodable&) {
         }
     }
@@ -418,7 +418,7 @@ TEST_CASE("A failure reads as a sentence, and as an exception carries its stack"
     const process_error error(crashed);
     CHECK(error.details().pid == 4711);
     CHECK(std::string(error.what()) == "forkflow: " + describe(crashed));
-    for (int kind = 0; kind <= static_cast<int>(failure_kind::pool_failed); ++kind) {
+    for (int kind = 0; kind <= static_cast<int>(failure_kind::no_memory); ++kind) {
         CHECK(std::string(to_string(static_cast<failure_kind>(kind))) != "unknown");
     }
 }

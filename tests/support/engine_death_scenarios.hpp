@@ -28,7 +28,8 @@ inline constexpr std::array steps_of_a_message_or_a_life = {
     step::started,   step::initialised, step::claimed,  step::admitted, step::written,
     step::published, step::notified,    step::retiring, step::relieved, step::leaving};
 inline constexpr std::array steps_without_work = {step::parking, step::woken};
-inline constexpr std::array steps_that_others_bring_about = {step::awaiting_admission, step::condemned};
+inline constexpr std::array steps_that_others_bring_about = {step::awaiting_admission, step::room_made,
+                                                             step::condemned};
 
 constexpr bool every_step_has_its_scenario() {
     for (int each = 0; each <= static_cast<int>(forkflow::nodes::last_worker_step); ++each) {

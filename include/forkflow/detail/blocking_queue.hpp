@@ -55,6 +55,9 @@ public:
         }
     }
 
+    buffer make_buffer(std::size_t bytes) { return stream_.make_buffer(bytes); }
+    std::optional<buffer> try_make_buffer(std::size_t bytes) { return stream_.try_make_buffer(bytes); }
+
     get_result<Output> get_until(time_point deadline) {
         std::unique_lock lock(stream_.collecting());
         std::optional<taken_outcome<Output>> outcome = take();
@@ -69,7 +72,7 @@ public:
         if (watchers_.load() > 0 || putters_sleep) {
             hand_on_outcome();
         }
-        const bool was_full = inside() + 1 == bound();
+        const bool was_full = inside() + 1 == bound() || stream_.options().window_bytes != 0;
         lock.unlock();
         if (putters_sleep && was_full) { // elsewise room comes when a worker is through, who rings
             const std::scoped_lock arriving(arriving_);
@@ -88,7 +91,13 @@ public:
         while (taken_ < all && set_aside_next()) { // came at the last moment
         }
         --joiners_;
-        return taken_ >= all;
+        const bool in_time = taken_ >= all;
+        lock.unlock();
+        if (sleeping_putters_.load() > 0) { // what was set aside takes no bytes of the window any more
+            const std::scoped_lock arriving(arriving_);
+            hand_on_room();
+        }
+        return in_time;
     }
 
     void close() {

@@ -74,12 +74,20 @@ concept declared_view = !std::is_same_v<View, Input> && requires(reader & from) 
     { codec<View>::decode(from) } -> std::same_as<View>;
 };
 
+// Inputs whose codec shows their bytes by itself.
+template <class Input>
+concept shows_bytes = requires(reader& from) {
+    { codec<Input>::decode_bytes(from) } -> std::same_as<std::span<const std::byte>>;
+};
+
 template <class Input, class View>
 consteval bool shows() {
     using shown = typename view_of<View>::element;
     using sent = block_element<Input>;
     if constexpr (std::is_void_v<shown>) {
         return declared_view<View, Input>;
+    } else if constexpr (shows_bytes<Input>) {
+        return std::is_same_v<View, std::span<const std::byte>>;
     } else if constexpr (std::is_void_v<sent>) {
         return false;
     } else if constexpr (std::is_same_v<View, std::span<const std::byte>>) {
@@ -95,9 +103,9 @@ consteval bool shows() {
 
 /// Whether a body whose parameter is `Parameter` (const and references aside) can be given an encoded Input
 /// in place: std::string for std::string_view, std::vector<T> or std::basic_string<T> for std::span<const T>,
-/// both for std::span<const std::byte>; T trivially copyable, and aligned to 16 bytes at most. So can an
-/// Input of the user's whose codec says that it is `encoded_as` one of these. And so can a view of the
-/// user's: its codec names the Input whose encoding it reads, and needs no encode:
+/// both, and a forkflow::buffer, for std::span<const std::byte>; T trivially copyable, and aligned to 16
+/// bytes at most. So can an Input of the user's whose codec says that it is `encoded_as` one of these. And so
+/// can a view of the user's: its codec names the Input whose encoding it reads, and needs no encode:
 ///
 ///     template <> struct forkflow::codec<page_view> {
 ///         using encoded_as = page;
@@ -142,6 +150,8 @@ template <class Input, class Parameter>
         return decode<Input>(from);
     } else if constexpr (!detail::viewable<view>) {
         return detail::decode_level<view>(from);
+    } else if constexpr (detail::shows_bytes<Input>) {
+        return codec<Input>::decode_bytes(from);
     } else if constexpr (std::is_same_v<view, std::span<const std::byte>>) {
         return detail::take_block<detail::block_element<Input>>(from);
     } else {

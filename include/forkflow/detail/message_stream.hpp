@@ -2,10 +2,12 @@
 // The pool with types: messages in, outcomes out, in order. What node and queue have in common.
 #pragma once
 
+#include <forkflow/buffer.hpp>
 #include <forkflow/detail/body_call.hpp>
 #include <forkflow/failure.hpp>
 #include <forkflow/nodes/demangle.hpp>
 #include <forkflow/nodes/exception_text.hpp>
+#include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 
 #include <cstddef>
@@ -13,7 +15,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -71,6 +75,9 @@ public:
         nodes::byte_writer request = pool_.writer(number);
         try {
             call_.encode_request(request, message);
+        } catch (const nodes::no_message_memory& missing) {
+            refused = {
+                .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
         } catch (...) {
             refused = failure_of_codec(failure_kind::not_encodable);
         }
@@ -79,6 +86,25 @@ public:
         } else {
             pool_.commit_request(number, request);
         }
+    }
+
+    /// A buffer of `bytes`; nothing if options.buffer_bytes leave no room for it. Throws std::bad_alloc if
+    /// the system has no memory. Thread-safe.
+    [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
+        auto block = pool_.buffers().try_allocate(bytes);
+        if (!block) {
+            return std::nullopt;
+        }
+        const std::span<std::byte> pages = block->pages();
+        return buffer(std::move(block), pages.first(bytes));
+    }
+    /// The same; throws std::bad_alloc if there is no room.
+    [[nodiscard]] buffer make_buffer(std::size_t bytes) {
+        std::optional<buffer> made = try_make_buffer(bytes);
+        if (!made) {
+            throw std::bad_alloc();
+        }
+        return std::move(*made);
     }
 
     /// Takes the next outcome, if it is there. Never blocks. As collecting in nodes::pool.

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include <forkflow/nodes/buffer_memory.hpp>
+#include <forkflow/nodes/message_memory.hpp>
+#include <forkflow/nodes/rings.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <new>
+#include <utility>
+
+namespace forkflow::nodes {
+
+buffer_memory::buffer_memory(std::shared_ptr<const shared_mapping> mapping, std::span<std::byte> region)
+    : mapping_(std::move(mapping))
+    , region_(region) {
+    if (!region.empty()) {
+        free_.emplace(0, free_run{.bytes = region.size()});
+    }
+}
+
+std::shared_ptr<const buffer_memory::block> buffer_memory::try_allocate(std::size_t bytes) {
+    if (bytes > region_.size()) { // also: whole_pages would wrap
+        return nullptr;
+    }
+    const std::size_t wanted = whole_pages(std::max<std::size_t>(bytes, 1));
+    std::span<std::byte> pages;
+    {
+        const std::scoped_lock lock(mutex_);
+        const std::optional<std::size_t> offset = find_room(wanted);
+        if (!offset) {
+            return nullptr;
+        }
+        take(*offset, wanted);
+        pages = region_.subspan(*offset, wanted);
+    }
+    auto made = std::make_shared<const block>(shared_from_this(), pages);
+    if (!mapping_->provide(pages)) {
+        throw no_message_memory(bytes);
+    }
+    return made;
+}
+
+/// The lowest offset behind which so much is free.
+std::optional<std::size_t> buffer_memory::find_room(std::size_t bytes) const {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    for (const auto& [offset, run] : free_) {
+        begin = offset == end ? begin : offset;
+        end = offset + run.bytes;
+        if (end - begin >= bytes) {
+            return begin;
+        }
+    }
+    return std::nullopt;
+}
+
+void buffer_memory::take(std::size_t offset, std::size_t bytes) {
+    while (bytes > 0) {
+        const auto first = free_.find(offset);
+        const free_run run = first->second;
+        const std::size_t taken = std::min(bytes, run.bytes);
+        count_idle(run, false);
+        free_.erase(first);
+        if (taken < run.bytes) {
+            insert(offset + taken, {.bytes = run.bytes - taken, .age = run.age});
+        }
+        offset += taken;
+        bytes -= taken;
+    }
+}
+
+void buffer_memory::free(std::span<std::byte> pages) noexcept {
+    const std::scoped_lock lock(mutex_);
+    try {
+        insert(offset_of(pages.data()), {.bytes = pages.size(), .age = sweeps_});
+    } catch (const std::bad_alloc&) { // the room is lost; who has no memory for a note has other worries
+    }
+    if (on_idle_) {
+        on_idle_();
+    }
+}
+
+/// Joins it with neighbours of its age.
+void buffer_memory::insert(std::size_t offset, free_run run) {
+    count_idle(run, true);
+    auto next = free_.lower_bound(offset);
+    if (next != free_.begin()) {
+        const auto before = std::prev(next);
+        if (before->first + before->second.bytes == offset && before->second.age == run.age) {
+            offset = before->first;
+            run.bytes += before->second.bytes;
+            free_.erase(before);
+        }
+    }
+    if (next != free_.end() && offset + run.bytes == next->first && next->second.age == run.age) {
+        run.bytes += next->second.bytes;
+        free_.erase(next);
+    }
+    free_.emplace(offset, run);
+}
+
+void buffer_memory::count_idle(const free_run& run, bool more) noexcept {
+    if (run.age) {
+        more ? idle_.fetch_add(run.bytes) : idle_.fetch_sub(run.bytes);
+    }
+}
+
+void buffer_memory::sweep() {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [offset, run] : std::exchange(free_, {})) {
+        free_run left = run;
+        count_idle(run, false);
+        if (run.age && *run.age < sweeps_) {
+            mapping_->give_back(region_.subspan(offset, run.bytes));
+            left.age.reset();
+        }
+        insert(offset, left);
+    }
+    ++sweeps_;
+}
+
+void buffer_memory::set_on_idle(std::function<void()> on_idle) {
+    const std::scoped_lock lock(mutex_);
+    on_idle_ = std::move(on_idle);
+}
+
+} // namespace forkflow::nodes

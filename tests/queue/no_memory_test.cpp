@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// Memory that is not to be had: each message that would need it is a failure with that name in its place, and
+// nobody dies of SIGBUS.
+#include "support/catch.hpp"
+#include "support/leftovers.hpp"
+
+#include <forkflow/ordered_process_queue.hpp>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <filesystem>
+#include <new>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+using forkflow::failure;
+using forkflow::failure_kind;
+using forkflow_test::bounded_test;
+
+namespace {
+
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<bool> system_refuses{false};
+
+} // namespace
+
+/// In place of the C library's: the kernel's answer, or a refusal to give pages to this process.
+extern "C" int madvise(void* address, std::size_t bytes, int advice) noexcept {
+    constexpr int populate_write = 23;
+    if (advice == populate_write && system_refuses.load()) {
+        errno = EFAULT;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_madvise, address, bytes, advice));
+}
+
+namespace {
+
+using bytes = std::vector<char>;
+using outcome = std::variant<bytes, failure>;
+using queue_of_bytes = forkflow::ordered_process_queue<std::size_t, outcome>;
+
+constexpr std::size_t large = 300'000;
+
+forkflow::pool_options one_worker() {
+    return {.workers = 1, .window = 4};
+}
+
+/// The pool's file, cut off where the first result that outgrows its slot would lie: whoever touches a page
+/// behind it gets SIGBUS, as if there were no memory. Grows back at the end, or before.
+class cut_off_results {
+public:
+    cut_off_results() {
+        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+            std::error_code gone;
+            if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
+                std::string::npos) {
+                file_ = std::stoi(entry.path().filename());
+            }
+        }
+        struct stat about {};
+        REQUIRE(::fstat(file_, &about) == 0);
+        size_ = about.st_size;
+        const forkflow::pool_options options = forkflow::resolved(one_worker());
+        const forkflow::nodes::rings alike(options, 0);
+        struct stat whole {};
+        REQUIRE(::fstat(alike.memory().file(), &whole) == 0);
+        REQUIRE(whole.st_size == size_);
+        const auto behind = static_cast<off_t>(alike.result(0).extent.data() - alike.memory().sealed()) +
+                            static_cast<off_t>(forkflow::nodes::page_bytes);
+        REQUIRE(::ftruncate(file_, behind) == 0);
+    }
+    ~cut_off_results() { end(); }
+    void end() const { ::ftruncate(file_, size_); } // NOLINT(cert-err33-c)
+    cut_off_results(const cut_off_results&) = delete;
+    cut_off_results& operator=(const cut_off_results&) = delete;
+
+private:
+    int file_ = -1;
+    off_t size_ = 0;
+};
+
+outcome outcome_of(queue_of_bytes& queue, std::size_t message) {
+    REQUIRE(queue.put(message));
+    auto got = queue.get();
+    REQUIRE(got);
+    return *got;
+}
+
+bool is_no_memory(const outcome& found, std::size_t least_bytes) {
+    const auto* const lost = std::get_if<failure>(&found);
+    return lost != nullptr && lost->kind == failure_kind::no_memory && lost->size_bytes >= least_bytes &&
+           lost->what.find("no memory") != std::string::npos;
+}
+
+bool is_result(const outcome& found, std::size_t size) {
+    const auto* const result = std::get_if<bytes>(&found);
+    return result != nullptr && *result == bytes(size, 'x');
+}
+
+} // namespace
+
+TEST_CASE("A result for which there is no memory is a failure with that name, in the worker that goes on") {
+    const bounded_test bounds;
+    queue_of_bytes queue(one_worker(), [](std::size_t size) { return bytes(size, 'x'); });
+    CHECK(is_result(outcome_of(queue, 10), 10));
+    const cut_off_results cut;
+    for (int i = 0; i < 3; ++i) { // also when the handler has been used before
+        CHECK(is_no_memory(outcome_of(queue, large), large));
+        CHECK(is_result(outcome_of(queue, 10), 10)); // which needs none
+    }
+    cut.end();
+    for (int i = 0; i < 5; ++i) {
+        CHECK(is_result(outcome_of(queue, large), large));
+    }
+    CHECK(queue.statistics().deaths == 0);
+}
+
+TEST_CASE("A result that is written in place is refused where the body asks for its room") {
+    const bounded_test bounds;
+    queue_of_bytes queue(one_worker(), [](std::size_t size, forkflow::result_writer<bytes>& out) {
+        for (char& each : out.resize(size)) {
+            each = 'x';
+        }
+    });
+    const cut_off_results cut;
+    CHECK(is_no_memory(outcome_of(queue, large), large));
+    CHECK(is_result(outcome_of(queue, 100), 100));
+    cut.end();
+    CHECK(is_result(outcome_of(queue, large), large));
+    CHECK(queue.statistics().deaths == 0);
+}
+
+TEST_CASE("A failure that needs more than its slot says less if there is no memory") {
+    const bounded_test bounds;
+    queue_of_bytes queue(one_worker(), [](std::size_t size) -> bytes {
+        throw std::runtime_error("much to say: " + std::string(size, 'y'));
+    });
+    const cut_off_results cut;
+    const outcome found = outcome_of(queue, 5000);
+    REQUIRE(std::holds_alternative<failure>(found));
+    CHECK(std::get<failure>(found).kind == failure_kind::threw);
+    CHECK(std::get<failure>(found).what.find("much to say: yyyy") == 0);
+    CHECK(queue.statistics().deaths == 0);
+}
+
+TEST_CASE("A SIGBUS of the body itself is still a crash") {
+    const bounded_test bounds;
+    forkflow::pool_options options = one_worker();
+    options.attempts = 1;
+    queue_of_bytes queue(options, [](std::size_t size) {
+        if (size == 1) {
+            const int file = ::memfd_create("empty", MFD_CLOEXEC);
+            void* const nothing = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+            *static_cast<volatile char*>(nothing) = 1;
+        }
+        return bytes(size, 'x');
+    });
+    const outcome found = outcome_of(queue, 1);
+    REQUIRE(std::holds_alternative<failure>(found));
+    CHECK(std::get<failure>(found).kind == failure_kind::crashed);
+    CHECK(std::get<failure>(found).signal == SIGBUS);
+    CHECK(std::get<failure>(found).stack_trace.frames.size() > 1);
+    CHECK(is_result(outcome_of(queue, large), large));
+}
+
+TEST_CASE("A result that the parent has no memory to read is a failure with that name") {
+    const bounded_test bounds;
+    queue_of_bytes queue(one_worker(), [](std::size_t size) { return bytes(size, 'x'); });
+    system_refuses = true; // in this process
+    CHECK(is_no_memory(outcome_of(queue, large), 0));
+    CHECK(is_result(outcome_of(queue, 10), 10));
+    system_refuses = false;
+    CHECK(is_result(outcome_of(queue, large), large));
+}
+
+TEST_CASE("A request for which there is no memory is a failure with that name, in its place") {
+    const bounded_test bounds;
+    using sizes = std::variant<std::size_t, failure>;
+    forkflow::ordered_process_queue<bytes, sizes> queue(one_worker(),
+                                                        [](const bytes& message) { return message.size(); });
+    const auto size_of = [&](std::size_t size) {
+        REQUIRE(queue.put(bytes(size)));
+        auto got = queue.get();
+        REQUIRE(got);
+        return sizes(*got);
+    };
+    const auto is = [](const sizes& found, std::size_t size) {
+        return std::holds_alternative<std::size_t>(found) && std::get<std::size_t>(found) == size;
+    };
+    system_refuses = true;
+    const sizes refused = size_of(large);
+    const sizes small = size_of(10);
+    system_refuses = false;
+    REQUIRE(std::holds_alternative<failure>(refused));
+    CHECK(std::get<failure>(refused).kind == failure_kind::no_memory);
+    CHECK(std::get<failure>(refused).size_bytes >= large);
+    CHECK(std::get<failure>(refused).sequence == 0);
+    CHECK(is(small, 10));
+    CHECK(is(size_of(large), large));
+}
+
+TEST_CASE("A buffer for which there is no memory is not made, and takes no room") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<forkflow::buffer, std::size_t> queue(
+        forkflow::pool_options{.workers = 1, .buffer_bytes = large},
+        [](std::span<const std::byte> message) { return message.size(); });
+    system_refuses = true;
+    CHECK_THROWS_AS(queue.make_buffer(large), std::bad_alloc);
+    CHECK_THROWS_AS(queue.try_make_buffer(large), std::bad_alloc);
+    system_refuses = false;
+    REQUIRE(queue.put(queue.make_buffer(large)));
+    CHECK(queue.get().value() == large);
+}
