@@ -242,7 +242,7 @@ TEST_CASE("Calls and markers mix in the node, each in its place") {
     tbb::flow::graph graph;
     forkflow::ordered_process_node<item, result> node(graph, 2, forkflow::run_call());
     const forkflow_test::recorder<result> results(graph, node);
-    const int mine = 1;
+    int mine = 1;
     for (int batch = 0; batch < 5; ++batch) {
         REQUIRE(node.try_put(call<int>(add, batch, 1)));
         REQUIRE(node.try_put(call<int>([&mine] { return mine; })));

@@ -117,7 +117,7 @@ TEST_CASE("No wakeup is lost when each message waits for the one before, and non
     for (const auto& options :
          {pool_options{.workers = 1, .window = 1, .requests = 1}, pool_options{.workers = 3}}) {
         forkflow::ordered_process_queue queue(options, itself);
-        const auto rounds = static_cast<number>(forkflow_test::scaled_down(3'000));
+        const auto rounds = static_cast<number>(forkflow_test::scaled_down(1'000));
         for (number round = 0; round < rounds; ++round) {
             REQUIRE(queue.put(round));
             REQUIRE(queue.get().value() == round);

@@ -134,7 +134,7 @@ TEST_CASE("Many threads put and get at once: each message comes out once, and ea
     const bounded_test bounds;
     constexpr number putters = 4;
     constexpr std::size_t getters = 3;
-    const auto each = static_cast<number>(forkflow_test::scaled_down(4'000));
+    const auto each = static_cast<number>(forkflow_test::scaled_down(1'000));
     for (const auto& options :
          {pool_options{.workers = 2}, pool_options{.workers = 1, .window = 1, .requests = 1},
           pool_options{.workers = 2, .window = 64, .requests = 3},
