@@ -69,7 +69,7 @@ struct hanging_body {
 };
 
 pool_options killing() {
-    return {.workers = 2, .window = 4, .requests = 4, .attempts = 5, .kill_on_cancel = true};
+    return {.workers = 2, .window = 20, .attempts = 5, .kill_on_cancel = true};
 }
 
 } // namespace
@@ -286,7 +286,7 @@ TEST_CASE("With kill_on_cancel, each of many cancellations in full swing leaves 
         return message;
     });
     const recorder<int> results(g, node);
-    for (int round = 0; round < 40; ++round) {
+    for (int round = 0; round < 20; ++round) {
         for (int i = 1; i <= count; ++i) {
             node.try_put(-(i + round));
         }
