@@ -9,10 +9,10 @@ TEST_CASE("Over threads, streams with any bound on bytes leave whole and in arri
     for (const std::size_t bytes :
          {std::size_t{1} << 10U, page_bytes, 3 * page_bytes, std::size_t{1} << 30U}) {
         for (const std::size_t workers : {1U, 3U}) {
-            a_stream_arrives_whole_and_in_order<world>({workers, 8, 8, 3, 300, 0U - 200, bytes});
+            a_stream_arrives_whole_and_in_order<world>({workers, 8, 8, 3, 60, 0U - 90, bytes});
         }
-        a_stream_arrives_whole_and_in_order<world>({4, 5, 13, 2, 300, 7, bytes});
-        a_stream_arrives_whole_and_in_order<world>({2, 1, 1, 2, 100, 7, bytes});
+        a_stream_arrives_whole_and_in_order<world>({4, 5, 13, 2, 60, 7, bytes});
+        a_stream_arrives_whole_and_in_order<world>({2, 1, 1, 2, 40, 7, bytes});
     }
 }
 
