@@ -45,10 +45,22 @@ public:
             node_.try_put({.number = number, .payload = {}});
         }
         g_.wait_for_all();
-        std::this_thread::sleep_for(std::chrono::milliseconds(200)); // until whoever spins is asleep
+        wait_until_nobody_runs();
     }
 
 private:
+    /// Whoever spins goes to sleep after a while. If somebody never does, that is measured.
+    static void wait_until_nobody_runs() {
+        process_costs before = costs_of_others();
+        forkflow_test::comes_true_within(std::chrono::seconds(2), [&before] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            const process_costs now = costs_of_others();
+            const bool at_rest = (now - before).running.count() == 0;
+            before = now;
+            return at_rest;
+        });
+    }
+
     readiness ready_;
     flow::graph g_;
     node node_;

@@ -20,7 +20,7 @@ def machine(context):
         "Python": context.get("python", "none"),
         "commit": context.get("commit", "unknown"),
         "run": f"{context.get('effort', '?')}, {context['date']}, "
-               f"load at its start {context['load_avg'][0] if context.get('load_avg') else '?'}",
+               f"load at its start {number(context['load_avg'][0]) if context.get('load_avg') else '?'}",
     }
     return table(["", ""], [[key, value] for key, value in facts.items()])
 
