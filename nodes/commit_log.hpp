@@ -21,9 +21,16 @@ public:
         : places_(capacity) {}
 
     /// To be called when all that the message consists of is written, before its state word is.
-    void begin(sequence number, message_state state) noexcept { store(number, state, 0); }
-    /// To be called when its state word is written.
-    void end(sequence number, message_state state) noexcept { store(number, state, 1); }
+    void begin(sequence number, message_state state) noexcept {
+        place_of(number).store(note_of(number, state, 0), std::memory_order_release); // the acquire in find
+    }
+    /// To be called when its state word is written. By then the message may have left, and the place may have
+    /// passed on to one a lap ahead: so it is noted only where the beginning still stands.
+    void end(sequence number, message_state state) noexcept {
+        std::uint64_t begun = note_of(number, state, 0);
+        place_of(number).compare_exchange_strong(begun, note_of(number, state, 1), std::memory_order_release,
+                                                 std::memory_order_relaxed); // the acquire in find
+    }
 
     /// As what `number` was or is being committed: what it consists of is there.
     [[nodiscard]] message_state begun(sequence number) const noexcept { return find(number, 0); }
@@ -32,14 +39,19 @@ public:
 
 private:
     // A state word serves as the note; its attempt tells how far the commit is.
-    void store(sequence number, message_state state, std::uint32_t progress) noexcept {
-        const state_word note{.number = number, .state = state, .attempt = progress};
-        places_[number & (places_.size() - 1)].store(note.packed(), std::memory_order_release);
+    static std::uint64_t note_of(sequence number, message_state state, std::uint32_t progress) noexcept {
+        return state_word{.number = number, .state = state, .attempt = progress}.packed();
     }
     [[nodiscard]] message_state find(sequence number, std::uint32_t progress) const noexcept {
         const state_word note = state_word::unpacked(
-            places_[number & (places_.size() - 1)].load(std::memory_order_acquire)); // pairs with store
+            places_[index_of(number)].load(std::memory_order_acquire)); // pairs with begin and end
         return note.number == number && note.attempt >= progress ? note.state : message_state::empty;
+    }
+    [[nodiscard]] std::size_t index_of(sequence number) const noexcept {
+        return number & (places_.size() - 1);
+    }
+    [[nodiscard]] std::atomic<std::uint64_t>& place_of(sequence number) noexcept {
+        return places_[index_of(number)];
     }
 
     std::vector<std::atomic<std::uint64_t>> places_;

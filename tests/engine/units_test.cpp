@@ -3,6 +3,7 @@
 #include "support/catch.hpp"
 #include "support/sanitized.hpp"
 
+#include <forkflow/nodes/commit_log.hpp>
 #include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/pool_options.hpp>
@@ -111,6 +112,34 @@ TEST_CASE("Seats that the pool does not have are not visited") {
         return true;
     });
     CHECK(visited == 1);
+}
+
+TEST_CASE("Who is held up at the end of a commit for a whole lap does not undo the commit a lap ahead") {
+    using forkflow::nodes::message_state;
+    constexpr std::uint32_t lap = 8;
+    forkflow::nodes::commit_log commits(lap);
+    commits.begin(5, message_state::ready);
+    CHECK(commits.begun(5) == message_state::ready);
+    CHECK(commits.ended(5) == message_state::empty);
+    SECTION("in time") {
+        commits.end(5, message_state::ready);
+        CHECK(commits.ended(5) == message_state::ready);
+        CHECK(commits.ended(5 + lap) == message_state::empty);
+    }
+    SECTION("while the next commit there is under way") {
+        commits.begin(5 + lap, message_state::marker);
+        commits.end(5, message_state::ready);
+        CHECK(commits.begun(5 + lap) == message_state::marker);
+        CHECK(commits.ended(5 + lap) == message_state::empty);
+        commits.end(5 + lap, message_state::marker);
+        CHECK(commits.ended(5 + lap) == message_state::marker);
+    }
+    SECTION("after it") {
+        commits.begin(5 + lap, message_state::ready);
+        commits.end(5 + lap, message_state::ready);
+        commits.end(5, message_state::ready);
+        CHECK(commits.ended(5 + lap) == message_state::ready);
+    }
 }
 
 TEST_CASE("Options that are left open are filled in") {
