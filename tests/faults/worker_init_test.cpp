@@ -142,7 +142,8 @@ TEST_CASE("A worker whose worker_init hangs is replaced while the others work") 
             hang();
         }
     };
-    number_line line(pool_options{.workers = 3, .worker_init = init, .init_deadline = 100ms}, itself);
+    // Long enough for those that do not hang, on a machine that is busy.
+    number_line line(pool_options{.workers = 3, .worker_init = init, .init_deadline = 2s}, itself);
     line.put(0, 50);
     register_of.wait_for(5); // the fourth hung too
     line.put(50, 100);
