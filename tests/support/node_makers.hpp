@@ -5,7 +5,9 @@
 
 #include <forkflow/ordered_process_node.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <vector>
 
 namespace forkflow_test {
 
@@ -18,6 +20,12 @@ struct in_threads {
     static std::size_t bodies(std::size_t count) { return count; }
     /// What makes a node refuse while one message is inside and not through the body.
     static std::size_t one_message() { return 1; }
+    /// Outcomes as they may be compared: a serial node, too, lets the next message begin before it hands on
+    /// the last outcome, so another thread may overtake.
+    static std::vector<int> comparable(std::vector<int> outcomes) {
+        std::sort(outcomes.begin(), outcomes.end());
+        return outcomes;
+    }
 };
 
 /// Makes forkflow::ordered_process_node.
@@ -27,6 +35,7 @@ struct in_processes {
 
     static std::size_t bodies(std::size_t count) { return count; }
     static forkflow::pool_options one_message() { return {.workers = 1, .window = 1, .requests = 1}; }
+    static std::vector<int> comparable(std::vector<int> outcomes) { return outcomes; } // their order counts
 };
 
 } // namespace forkflow_test
