@@ -14,6 +14,7 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -21,13 +22,15 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace forkflow::graph {
 
 /// A node of a oneTBB flow graph whose messages take a detour through `Stream` and come back in order.
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
-/// `has_room(n)`; `try_take()`, the next outcome, which has a `value` or a `failed`; `try_drop()`;
+/// `has_room(n)`; `take_run(run, most)`, which appends the next outcomes, each with a `value` or a `failed`,
+/// and `release(outcome)`, until which it counts as inside; `try_drop()`;
 /// `withdraw()`, which lets what no worker has begun come out without being begun; `kills_on_cancel()`, true
 /// if withdraw has what runs killed, and on_progress is called now and then while something is inside;
 /// `in_flight()`;
@@ -40,6 +43,9 @@ namespace forkflow::graph {
 /// in what waits outside, until neither is possible. It is a task of the graph, or runs in a thread that
 /// waits in put. While a successor keeps an outcome waiting, the node rests without holding the graph, as a
 /// full buffer would; the successor's asking wakes it.
+///
+/// Outcomes are taken out of the window in runs, so that locks and counters cost once per run. A run keeps its
+/// places in the window until it is emitted.
 ///
 /// Messages that were abandoned (the graph was cancelled or reset) and are with a worker still count, and
 /// hold the graph, until the worker is through; then their outcomes are dropped.
@@ -81,10 +87,12 @@ protected:
     }
     /// Drops what is inside. If the pump is due, its task refers to this node, so the graph is waited for.
     ~ordered_node() override {
-        stop_stream();
-        if (schedule_.due()) {
-            schedule_.wait();
-        }
+        complete_.store(false);
+        hold_.retire();
+        wait_for_pump();
+        stream_->stop();
+        wait_for_pump(); // which the stream's thread may have asked for; it does nothing any more
+        abandon();
     }
 
     [[nodiscard]] tbb::flow::graph& owner() const { return this->my_graph; }
@@ -110,6 +118,12 @@ protected:
     }
 
 private:
+    void wait_for_pump() {
+        if (schedule_.due()) {
+            schedule_.wait();
+        }
+    }
+
     // --- arriving
 
     graph_task* try_put_task(const Input& message) override { return answer(arrivals_.try_put(message, {})); }
@@ -176,30 +190,56 @@ private:
             hold_.remove();
             moved = true;
         }
-        message_waiters waiters;
-        while (auto outcome = take(waiters)) {
+        while (run_next_ < run_.size() || take_run()) {
             moved = true;
-            if (outcome->failed) {
-                hold_.remove();
-                throw process_error(std::move(*outcome->failed));
+            // NOLINTNEXTLINE(readability-static-accessed-through-instance)
+            const message_waiters waiters = arrivals_.on_the_way().left();
+            auto& outcome = run_[run_next_++];
+            if (outcome.failed) {
+                throw process_error(std::move(*outcome.failed));
             }
-            if (!successors_.offer(*outcome->value, waiters)) {
+            with_successors_ = 1; // and stays, if one of them refuses or throws
+            if (!successors_.offer(*outcome.value, waiters)) {
+                const std::scoped_lock lock(stream_->collecting());
+                hold_.remove(release_emitted());
                 break;
             }
-            hold_.remove();
+            with_successors_ = 0;
         }
         return moved;
     }
 
-    auto take([[maybe_unused]] message_waiters& waiters) {
+    /// Takes the next run. False: there is none.
+    bool take_run() {
         const std::scoped_lock lock(stream_->collecting());
+        hold_.remove(end_run());
         hold_.remove(drop_stale());
-        // While a stale outcome is awaited, the next one is not ours to emit.
-        auto outcome = stale_ > 0 ? decltype(stream_->try_take()){} : stream_->try_take();
-        if (outcome) {
-            waiters = arrivals_.on_the_way().left();
+        if (stale_ == 0) { // else the next outcome is not ours to emit
+            stream_->take_run(run_, most_in_run());
         }
-        return outcome;
+        return !run_.empty();
+    }
+
+    /// So few that workers go on well before the window is used up.
+    [[nodiscard]] std::size_t most_in_run() const {
+        return std::clamp<std::size_t>(stream_->options().window / 4, 1, 32);
+    }
+
+    /// Gives the places of what has been emitted back to the window. With collecting held. Returns how many
+    /// messages it was: the caller removes their hold. One that is with the successors keeps its hold.
+    [[nodiscard]] std::size_t release_emitted() {
+        const std::size_t emitted = run_next_ - run_released_;
+        for (; run_released_ < run_next_; ++run_released_) {
+            stream_->release(run_[run_released_]);
+        }
+        return emitted - std::exchange(with_successors_, 0);
+    }
+    /// The same, and forgets what has not been emitted: it is still in the window.
+    [[nodiscard]] std::size_t end_run() {
+        const std::size_t emitted = release_emitted();
+        run_.clear();
+        run_next_ = run_released_ = 0;
+        return emitted;
     }
 
     /// From any thread: the last successor has taken the outcome.
@@ -303,6 +343,7 @@ private:
         std::size_t dropped = successors_.drop() ? 1 : 0;
         {
             const std::scoped_lock lock(arrivals_.mutex(), stream_->collecting());
+            dropped += end_run();
             dropped += arrivals_.drop();
             stream_->withdraw();
             stale_ = stream_->in_flight();
@@ -339,7 +380,7 @@ private:
         complete_.store(true);
         stream_->ring(); // for what happened while the node was not complete
     }
-    /// What is with a worker never comes back.
+    /// What is with a worker never comes back. No pump runs.
     void stop_stream() {
         complete_.store(false);
         stream_->stop();
@@ -378,6 +419,13 @@ private:
     /// So many of the next outcomes belong to abandoned messages. Guarded by collecting.
     std::size_t stale_ = 0;
     std::atomic<bool> complete_{false}; ///< constructed, and not being destroyed
+
+    // The pump's: outcomes in order, of which the first run_released_ are no longer in the window, and the
+    // first run_next_ have been offered; with_successors_ is 1 while the last of these may not be settled.
+    std::vector<typename Stream::outcome_type> run_;
+    std::size_t run_next_ = 0;
+    std::size_t run_released_ = 0;
+    std::size_t with_successors_ = 0;
 
     predecessors<Input> predecessors_;
     successors<Output> successors_;

@@ -7,6 +7,9 @@
 #include <forkflow/graph/pump_schedule.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -25,7 +28,8 @@ namespace forkflow::graph {
 /// node of oneTBB; so does one that refuses what cannot be copied, as it could not be kept for it.
 ///
 /// `offer` and `offer_again` are for one thread at a time; all else is thread-safe. No successor is called
-/// with the lock held.
+/// with the lock held. While no successor refuses, an offer costs the calls, and takes no lock: it goes by a
+/// list of the edges that is made anew once they have changed.
 template <class Output>
 class successors {
 public:
@@ -48,6 +52,7 @@ public:
             const std::scoped_lock lock(mutex_);
             edges_.insert(asked_of_receivers<Output>::has_priority(to) ? edges_.begin() : edges_.end(),
                           added);
+            edges_changed();
         }
         if (asked_of_receivers<Output>::counts_predecessors(to)) {
             let_pull(to, *added);
@@ -64,6 +69,7 @@ public:
                 if (&(*at)->to == &to) {
                     removed = *at;
                     edges_.erase(at);
+                    edges_changed();
                     retire(removed);
                     last = settle(*removed);
                     known = removed->pulling || asked_of_receivers<Output>::counts_predecessors(to);
@@ -79,11 +85,8 @@ public:
         }
     }
 
-    /// True while an outcome waits for a successor.
-    [[nodiscard]] bool busy() const {
-        const std::scoped_lock lock(mutex_);
-        return owed_ > 0;
-    }
+    /// True while an outcome waits for a successor, or is just being offered.
+    [[nodiscard]] bool busy() const noexcept { return offering_.load() || owed_.load() > 0; }
 
     /// Runs the pumps of the nodes that have not taken the outcome.
     void help_behind(int far) {
@@ -103,21 +106,24 @@ public:
     /// Offers an outcome to all. True if all have taken it (or there is nobody); else `delivered` will be
     /// called.
     [[nodiscard]] bool offer(const Output& outcome, const message_waiters& waiters) {
-        {
-            const std::scoped_lock lock(mutex_);
-            offered_.reset();
-            owed_ = edges_.size();
-            for (const auto& to : edges_) {
-                to->owed = true;
-                if (to->pulling) {
-                    keep(outcome, waiters);
-                }
-            }
-            if (owed_ == 0) {
-                return true;
+        if (changed()) {
+            look_at_edges();
+        }
+        offering_.store(true, std::memory_order_relaxed); // until the end, or drop after an exception
+        std::size_t taken = 0;
+        edge* refusing = nullptr;
+        while (taken < pushed_to_.size() && refusing == nullptr && !changed()) {
+            edge& next = *pushed_to_[taken];
+            if (push(next.to, outcome, waiters)) {
+                ++taken;
+            } else {
+                refusing = &next;
             }
         }
-        return push_to_all(outcome, waiters);
+        const bool all = taken == pushed_to_.size() && all_pushed_to_;
+        const bool settled = all || offer_to_rest(outcome, waiters, taken, refusing);
+        offering_.store(false, std::memory_order_release); // busy() before this is but a late answer
+        return settled;
     }
 
     /// Offers the outcome that waits once more to those that want to be pushed to. True if that settled it.
@@ -131,7 +137,7 @@ public:
                 }
             }
         }
-        return again && push_to_all(again->outcome, again->waiters);
+        return again && push_to_owed(again->outcome, again->waiters);
     }
 
     /// Drops the outcome that waits. True if there was one.
@@ -141,7 +147,8 @@ public:
             to->owed = to->reserved = false;
         }
         offered_.reset();
-        return std::exchange(owed_, 0) > 0;
+        const bool cut_short = offering_.exchange(false); // by an exception
+        return owed_.exchange(0) > 0 || cut_short;
     }
 
     /// Forgets all edges, and what waits. True if something waited.
@@ -152,6 +159,7 @@ public:
             retire(to);
         }
         edges_.clear();
+        edges_changed();
         return dropped;
     }
 
@@ -223,22 +231,70 @@ private:
         return next_owed();
     }
 
-    bool push_to_all(const Output& outcome, const message_waiters& waiters) {
-        while (const std::shared_ptr<edge> next = next_to_push()) {
-            bool missed = false;
-            if (!push(next->to, outcome, waiters)) {
-                missed = !start_pulling(*next, outcome, waiters);
-                if (!missed) {
-                    continue;
+    /// Whoever goes by a list of the edges makes it anew. With the lock held.
+    void edges_changed() noexcept { changes_.fetch_add(1); }
+    /// For the offering thread.
+    [[nodiscard]] bool changed() const noexcept { return looked_at_ != changes_.load(); }
+
+    void look_at_edges() {
+        const std::scoped_lock lock(mutex_);
+        looked_at_ = changes_.load();
+        pushed_to_.clear();
+        std::copy_if(edges_.begin(), edges_.end(), std::back_inserter(pushed_to_),
+                     [](const auto& to) { return !to->pulling; });
+        all_pushed_to_ = pushed_to_.size() == edges_.size();
+    }
+
+    /// The first `taken` of those that are pushed to have the outcome; `refusing`, if any, has just refused
+    /// it. True if all are settled in the end.
+    bool offer_to_rest(const Output& outcome, const message_waiters& waiters, std::size_t taken,
+                       edge* refusing) {
+        {
+            const std::scoped_lock lock(mutex_);
+            offered_.reset();
+            std::size_t owed = 0;
+            for (const auto& to : edges_) {
+                const auto end_of_taken = pushed_to_.begin() + static_cast<std::ptrdiff_t>(taken);
+                to->owed = std::find(pushed_to_.begin(), end_of_taken, to) == end_of_taken;
+                owed += to->owed ? 1U : 0U;
+                if (to->owed && to->pulling) {
+                    keep(outcome, waiters);
                 }
             }
-            const std::scoped_lock lock(mutex_);
-            next->pulling = false;
-            if (settle(*next)) {
+            owed_.store(owed);
+            if (owed == 0) { // the others have been removed
+                return true;
+            }
+        }
+        if (refusing != nullptr && refused(*refusing, outcome, waiters)) {
+            return true;
+        }
+        return push_to_owed(outcome, waiters);
+    }
+
+    /// Pushes to all that are owed the outcome and do not pull.
+    bool push_to_owed(const Output& outcome, const message_waiters& waiters) {
+        while (const std::shared_ptr<edge> next = next_to_push()) {
+            if (push(next->to, outcome, waiters) ? pushed(*next) : refused(*next, outcome, waiters)) {
                 return true;
             }
         }
         return false;
+    }
+
+    /// The successor has taken what was pushed, or is to go without. True if it was the last.
+    bool pushed(edge& to) {
+        const std::scoped_lock lock(mutex_);
+        if (std::exchange(to.pulling, false)) {
+            edges_changed();
+        }
+        return settle(to);
+    }
+
+    /// The successor has refused what was pushed. True if that settles the outcome: it was the last, and never
+    /// asks.
+    bool refused(edge& to, const Output& outcome, const message_waiters& waiters) {
+        return !start_pulling(to, outcome, waiters) && pushed(to);
     }
 
     /// False: the successor never asks.
@@ -246,10 +302,12 @@ private:
         if constexpr (std::is_copy_constructible_v<Output>) {
             { // before the successor hears of it: it may ask at once
                 const std::scoped_lock lock(mutex_);
-                to.pulling = to.asked = true;
-                if (to.owed) { // else it was removed meanwhile
-                    keep(outcome, waiters);
+                if (!to.owed) { // it was removed meanwhile
+                    return true;
                 }
+                to.pulling = to.asked = true;
+                edges_changed();
+                keep(outcome, waiters);
             }
             return let_pull(to.to, to);
         }
@@ -271,7 +329,7 @@ private:
             return false;
         }
         by.owed = by.reserved = false;
-        if (--owed_ > 0) {
+        if (owed_.fetch_sub(1) > 1) {
             return false;
         }
         offered_.reset();
@@ -340,6 +398,7 @@ private:
         {
             const std::scoped_lock lock(mutex_);
             to.pulling = false;
+            edges_changed();
         }
         wanted_();
     }
@@ -351,7 +410,14 @@ private:
     std::list<std::shared_ptr<edge>> edges_;
     std::vector<std::shared_ptr<edge>> retired_; ///< removed edges that a successor may still know
     std::optional<kept> offered_;                ///< set while an edge that pulls is owed it
-    std::size_t owed_ = 0;                       ///< how many edges have not taken it
+    std::atomic<std::size_t> owed_{0};           ///< how many edges have not taken it
+    std::atomic<bool> offering_{false};          ///< a successor may be being called
+    std::atomic<std::uint64_t> changes_{1};      ///< of the edges, or of who pulls
+
+    // The offering thread's own:
+    std::uint64_t looked_at_ = 0;                  ///< `changes_` when the list was made
+    std::vector<std::shared_ptr<edge>> pushed_to_; ///< the edges that do not pull
+    bool all_pushed_to_ = true;                    ///< there are no others
 };
 
 } // namespace forkflow::graph

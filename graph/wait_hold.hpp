@@ -61,9 +61,7 @@ public:
     /// Lets the graph come to rest although there are messages: they wait for a successor, as in any buffer.
     void suspend() {
         const std::scoped_lock lock(turning_);
-        if (!suspended_.exchange(true) && count() > 0) {
-            graph_.release_wait();
-        }
+        let_graph_go();
     }
     /// To be called by a task of the graph.
     void resume() {
@@ -71,16 +69,33 @@ public:
             return;
         }
         const std::scoped_lock lock(turning_);
+        if (retired_) {
+            return;
+        }
         if (suspended_.load() && count() > 0) {
             graph_.reserve_wait();
         }
         suspended_.store(false);
     }
 
+    /// From now on the graph is not held, whatever comes.
+    void retire() {
+        const std::scoped_lock lock(turning_);
+        retired_ = true;
+        let_graph_go();
+    }
+
     [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }
     [[nodiscard]] std::size_t count() const noexcept { return messages_.load(); }
 
 private:
+    /// With turning_ held.
+    void let_graph_go() {
+        if (!suspended_.exchange(true) && count() > 0) {
+            graph_.release_wait();
+        }
+    }
+
     bool add_if_any() noexcept {
         std::size_t seen = count();
         while (seen > 0 && !messages_.compare_exchange_weak(seen, seen + 1)) {
@@ -98,6 +113,7 @@ private:
     std::mutex turning_;
     std::atomic<std::size_t> messages_{0};
     std::atomic<bool> suspended_{false}; ///< changes under turning_
+    bool retired_ = false;               ///< guarded by turning_
 };
 
 /// One message's share of the hold: given back unless kept.

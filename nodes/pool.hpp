@@ -65,12 +65,13 @@ public:
 
     // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
-    [[nodiscard]] std::optional<waiting_outcome> peek() {
-        std::optional<waiting_outcome> next = window_.peek();
+    [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) {
+        std::optional<waiting_outcome> next = window_.peek(ahead);
         if (next && next->payload.size() > inline_bytes) {
             see_to_memory(*next);
         }
         return next;
+    }
     }
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.

@@ -9,28 +9,25 @@ reorder_window::reorder_window(const rings& shared)
     , next_to_emit_(shared.first())
     , released_(shared.first()) {}
 
-state_word reorder_window::next_word() const {
-    // (P), (D3)
-    return state_word::unpacked(
-        shared_.state(next_to_emit_.load(std::memory_order_relaxed)).load(std::memory_order_seq_cst));
+state_word reorder_window::word_of(sequence number) const {
+    return state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst)); // (P), (D3)
 }
 
 /// What was not committed is no outcome, whatever a worker wrote; and a message is what it was committed as.
-bool reorder_window::is_outcome(const state_word& next) const {
-    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
+bool reorder_window::is_outcome(const state_word& word, sequence number) const {
     const message_state committed = shared_.commits().begun(number);
-    if (next.number != number) {
+    if (word.number != number) {
         return false;
     }
     return committed == message_state::ready
-               ? next.state == message_state::published || next.state == message_state::failed
-               : committed != message_state::empty && next.state == committed;
+               ? word.state == message_state::published || word.state == message_state::failed
+               : committed != message_state::empty && word.state == committed;
 }
 
-std::optional<waiting_outcome> reorder_window::peek() const {
-    const sequence number = next_to_emit_.load(std::memory_order_relaxed);
-    const state_word word = next_word();
-    if (!is_outcome(word)) {
+std::optional<waiting_outcome> reorder_window::peek(std::uint32_t ahead) const {
+    const sequence number = next_to_emit_.load(std::memory_order_relaxed) + ahead;
+    const state_word word = word_of(number);
+    if (!is_outcome(word, number)) {
         return std::nullopt;
     }
     waiting_outcome outcome{.number = number,
@@ -88,7 +85,7 @@ bool reorder_window::arm() {
     const sequence number = next_to_emit_.load(std::memory_order_relaxed);
     shared_.parent().armed.store(arm_bit | number,
                                  std::memory_order_seq_cst); // (D3): say so, then look again
-    return !is_outcome(next_word()); // else a ring that was given meanwhile is for nothing
+    return !is_outcome(word_of(number), number); // else a ring that was given meanwhile is for nothing
 }
 
 void reorder_window::notify(sequence number) const {

@@ -30,8 +30,9 @@ class reorder_window {
 public:
     explicit reorder_window(const rings& shared);
 
-    /// The next outcome in arrival order, if it is there. Never blocks.
-    [[nodiscard]] std::optional<waiting_outcome> peek() const;
+    /// The next outcome in arrival order, if it is there; or the one that is `ahead` places behind it, for who
+    /// has seen all in between. Never blocks.
+    [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) const;
     /// Frees the place of the outcome that peek showed and turns to the next.
     void release();
     /// Moves the admission counter up to the last release and wakes the workers that it admits.
@@ -53,8 +54,8 @@ public:
     void notify(sequence number) const;
 
 private:
-    [[nodiscard]] state_word next_word() const;
-    [[nodiscard]] bool is_outcome(const state_word& next) const;
+    [[nodiscard]] state_word word_of(sequence number) const;
+    [[nodiscard]] bool is_outcome(const state_word& word, sequence number) const;
 
     const rings& shared_;
     std::atomic<sequence> next_to_emit_;

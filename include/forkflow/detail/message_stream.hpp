@@ -23,11 +23,12 @@
 
 namespace forkflow::detail {
 
-/// What became of the next message: exactly one of the two is set.
+/// What became of a message: exactly one of the two is set.
 template <class Output>
 struct taken_outcome {
     std::optional<Output> value;
     std::optional<failure> failed; ///< only if Output cannot hold a failure
+    nodes::pool::fate counted_as = nodes::pool::fate::failure;
 };
 
 /// The body's side of a stream, with the body's type forgotten.
@@ -45,6 +46,8 @@ struct call_table {
 template <class Input, class Output>
 class message_stream {
 public:
+    using outcome_type = taken_outcome<Output>;
+
     template <class Body>
     message_stream(const pool_options& options, Body body, std::function<void()> on_progress)
         : call_(table_for<Body>())
@@ -113,18 +116,24 @@ public:
         if (!next) {
             return std::nullopt;
         }
-        taken_outcome<Output> taken;
-        auto fate = nodes::pool::fate::failure;
-        if (nodes::pool::is_failure(*next)) {
-            put_failure(taken, pool_.take_failure(*next));
-        } else if (next->state == nodes::message_state::marker) {
-            fate = pass_marker(*next, taken);
-        } else if (decode(*next, taken)) {
-            fate = nodes::pool::fate::result;
-        }
-        pool_.release(fate);
+        std::optional<taken_outcome<Output>> taken(std::in_place);
+        look_at(*next, *taken);
+        pool_.release(taken->counted_as);
         return taken;
     }
+
+    /// The same in two steps: appends the outcomes that are there to `run`, until it has `most`. They go on
+    /// counting as inside until each is released, in order.
+    void take_run(std::vector<taken_outcome<Output>>& run, std::size_t most) {
+        while (run.size() < most) {
+            const auto next = pool_.peek(static_cast<std::uint32_t>(run.size()));
+            if (!next) {
+                return;
+            }
+            look_at(*next, run.emplace_back());
+        }
+    }
+    void release(const taken_outcome<Output>& taken) { pool_.release(taken.counted_as); }
 
     /// Throws the next outcome away, if it is there.
     bool try_drop() {
@@ -194,19 +203,29 @@ private:
         return made;
     }
 
+    void look_at(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
+        if (nodes::pool::is_failure(next)) {
+            put_failure(taken, pool_.take_failure(next));
+        } else if (next.state == nodes::message_state::marker) {
+            pass_marker(next, taken);
+        } else {
+            decode(next, taken);
+        }
+    }
+
     /// False if a worker has changed the message's state: there is no marker.
     bool has_marker(const nodes::waiting_outcome& next) {
         return !markers_.empty() && marker_at(next.number).has_value();
     }
 
-    nodes::pool::fate pass_marker(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
+    void pass_marker(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
         if (!has_marker(next)) {
             put_failure(taken, nodes::pool::corrupted(next));
-            return nodes::pool::fate::failure;
+            return;
         }
         taken.value.emplace(call_.pass(std::move(*marker_at(next.number))));
+        taken.counted_as = nodes::pool::fate::marker;
         marker_at(next.number).reset();
-        return nodes::pool::fate::marker;
     }
 
     std::optional<Input>& marker_at(nodes::sequence number) {
@@ -235,17 +254,16 @@ private:
         }
     }
 
-    bool decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
+    void decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
         try {
             nodes::byte_reader result(next.payload);
             taken.value.emplace(call_.decode_result(result));
-            return true;
+            taken.counted_as = nodes::pool::fate::result;
         } catch (...) {
             failure outcome = failure_of_codec(failure_kind::not_decodable);
             outcome.sequence = next.number;
             outcome.attempts = next.attempts;
             put_failure(taken, std::move(outcome));
-            return false;
         }
     }
 
