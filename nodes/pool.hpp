@@ -72,7 +72,6 @@ public:
         }
         return next;
     }
-    }
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
     [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
