@@ -10,6 +10,7 @@
 #include <forkflow/graph/wait_hold.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -37,6 +38,8 @@ public:
     using clock = std::chrono::steady_clock;
     /// Over so many nodes threads that wait look for work.
     static constexpr int farthest = 16;
+    /// So many messages leave the queue in one go, at the most.
+    static constexpr std::size_t most_at_once = 32;
 
     arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
              std::optional<Stream>& stream)
@@ -48,7 +51,7 @@ public:
     /// What snapshots and whoever replaces the stream hold.
     [[nodiscard]] std::mutex& mutex() const noexcept { return mutex_; }
     /// How many messages wait in the queue. With the mutex held.
-    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size() - (filling_ ? 1 : 0); }
+    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size() - filling_; }
 
     /// As receiver::try_put. False only if the node rejects.
     bool try_put(const Input& message, message_waiters waiters) {
@@ -320,24 +323,37 @@ private:
         }
     }
 
+    /// Several at once, as each look at the queue may meet a producer's.
     bool admit_from_queue() {
+        struct numbered {
+            typename Stream::number_type number;
+            const Input* message; // stays where it is: only the pump takes from the queue
+        };
+        std::array<numbered, most_at_once> admitted;
+        std::size_t count = 0;
         std::unique_lock lock(mutex_);
-        if (queue_.empty()) {
+        for (; count < std::min(queue_.size(), most_at_once); ++count) {
+            queued_message& next = queue_[count];
+            const auto number = stream_->try_reserve(next.message);
+            if (!number) {
+                break;
+            }
+            // NOLINTNEXTLINE(readability-static-accessed-through-instance)
+            on_the_way_.arrived(std::move(next.waiters));
+            admitted[count] = {*number, &next.message};
+        }
+        if (count == 0) {
             return false;
         }
-        queued_message& first = queue_.front(); // stays where it is: only the pump takes from the queue
-        const auto number = stream_->try_reserve(first.message);
-        if (!number) {
-            return false;
-        }
-        // NOLINTNEXTLINE(readability-static-accessed-through-instance)
-        on_the_way_.arrived(std::move(first.waiters));
-        filling_ = true;
+        filling_ = count;
         lock.unlock();
-        stream_->fill(*number, first.message);
+        for (std::size_t i = 0; i < count; ++i) {
+            stream_->fill(admitted[i].number, *admitted[i].message);
+        }
         lock.lock();
-        filling_ = false;
-        queue_.pop_front();
+        for (; filling_ > 0; --filling_) {
+            queue_.pop_front();
+        }
         return true;
     }
 
@@ -388,7 +404,7 @@ private:
 
     mutable std::mutex mutex_;
     std::deque<queued_message> queue_; ///< of a queueing node: what came when there was no room
-    bool filling_ = false;             ///< the first of the queue has its number already
+    std::size_t filling_ = 0;          ///< so many of the first of the queue have their numbers already
     bool pulling_ = false;             ///< the pump is fetching a message, for which a place must remain
     [[no_unique_address]] waiters_on_the_way on_the_way_;
 

@@ -44,8 +44,8 @@ namespace forkflow::graph {
 /// waits in put. While a successor keeps an outcome waiting, the node rests without holding the graph, as a
 /// full buffer would; the successor's asking wakes it.
 ///
-/// Outcomes are taken out of the window in runs, so that locks and counters cost once per run. A run keeps its
-/// places in the window until it is emitted.
+/// Outcomes are taken out of the window in runs, so that locks and counters cost once per run. A run keeps
+/// its places in the window until it is emitted.
 ///
 /// Messages that were abandoned (the graph was cancelled or reset) and are with a worker still count, and
 /// hold the graph, until the worker is through; then their outcomes are dropped.

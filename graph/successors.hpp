@@ -232,9 +232,13 @@ private:
     }
 
     /// Whoever goes by a list of the edges makes it anew. With the lock held.
-    void edges_changed() noexcept { changes_.fetch_add(1); }
+    void edges_changed() noexcept {
+        changes_.fetch_add(1);
+    }
     /// For the offering thread.
-    [[nodiscard]] bool changed() const noexcept { return looked_at_ != changes_.load(); }
+    [[nodiscard]] bool changed() const noexcept {
+        return looked_at_ != changes_.load();
+    }
 
     void look_at_edges() {
         const std::scoped_lock lock(mutex_);
@@ -291,8 +295,8 @@ private:
         return settle(to);
     }
 
-    /// The successor has refused what was pushed. True if that settles the outcome: it was the last, and never
-    /// asks.
+    /// The successor has refused what was pushed. True if that settles the outcome: it was the last, and
+    /// never asks.
     bool refused(edge& to, const Output& outcome, const message_waiters& waiters) {
         return !start_pulling(to, outcome, waiters) && pushed(to);
     }

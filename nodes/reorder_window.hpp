@@ -30,8 +30,8 @@ class reorder_window {
 public:
     explicit reorder_window(const rings& shared);
 
-    /// The next outcome in arrival order, if it is there; or the one that is `ahead` places behind it, for who
-    /// has seen all in between. Never blocks.
+    /// The next outcome in arrival order, if it is there; or the one that is `ahead` places behind it, for
+    /// who has seen all in between. Never blocks.
     [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) const;
     /// Frees the place of the outcome that peek showed and turns to the next.
     void release();

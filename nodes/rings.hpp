@@ -100,32 +100,6 @@ public:
         return slot_at(memory_.open(), result_slots_offset_, result_extents_offset_,
                        number & (result_slots_ - 1));
     }
-    // What lies in another processor's cache takes a hundred instructions' time to come; so whoever works
-    // through the rings asks for it some messages ahead. Hints: they change nothing.
-    void expect_to_commit(sequence number) const noexcept {
-        const slot place = request(number);
-        __builtin_prefetch(&state(number), 1);
-        __builtin_prefetch(&place.header, 1);
-        __builtin_prefetch(place.inline_area.data() + cache_line_bytes, 1);
-    }
-    void expect_to_claim(sequence number) const noexcept {
-        const slot place = request(number);
-        __builtin_prefetch(&state(number), 1);
-        __builtin_prefetch(&place.header, 0);
-        __builtin_prefetch(place.inline_area.data() + cache_line_bytes, 0);
-    }
-    void expect_to_publish(sequence number) const noexcept {
-        const slot place = result(number);
-        __builtin_prefetch(&place.header, 1);
-        __builtin_prefetch(place.inline_area.data() + cache_line_bytes, 1);
-    }
-    void expect_to_take(sequence number) const noexcept {
-        const slot place = result(number);
-        __builtin_prefetch(&state(number), 0);
-        __builtin_prefetch(&place.header, 0);
-        __builtin_prefetch(place.inline_area.data() + cache_line_bytes, 0);
-    }
-
     /// The parent's own: workers have a copy of no use.
     [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
     [[nodiscard]] const shared_mapping& memory() const noexcept { return *mapping_; }

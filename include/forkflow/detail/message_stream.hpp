@@ -46,6 +46,7 @@ struct call_table {
 template <class Input, class Output>
 class message_stream {
 public:
+    using number_type = nodes::sequence;
     using outcome_type = taken_outcome<Output>;
 
     template <class Body>
