@@ -21,6 +21,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -105,7 +106,9 @@ protected:
     [[nodiscard]] auto snapshot() const {
         const std::scoped_lock lock(arrivals_.mutex());
         stream_->collecting().give_way();
-        auto now = stream_->snapshot();
+        const std::scoped_lock collecting(stream_->collecting());
+        auto now = stream_->snapshot_while_collecting(
+            std::span(run_).subspan(run_released_, run_next_.load() - run_released_));
         now.queued = arrivals_.queued();
         return now;
     }
@@ -238,7 +241,8 @@ private:
     [[nodiscard]] std::size_t end_run() {
         const std::size_t emitted = release_emitted();
         run_.clear();
-        run_next_ = run_released_ = 0;
+        run_next_ = 0;
+        run_released_ = 0;
         return emitted;
     }
 
@@ -424,8 +428,10 @@ private:
 
     // The pump's: outcomes in order, of which the first run_released_ are no longer in the window, and the
     // first run_next_ have been offered; with_successors_ is 1 while the last of these may not be settled.
+    // Snapshots look at them: all but run_next_ changes with collecting held, and an outcome is as it was
+    // taken.
     std::vector<typename Stream::outcome_type> run_;
-    std::size_t run_next_ = 0;
+    std::atomic<std::size_t> run_next_ = 0;
     std::size_t run_released_ = 0;
     std::size_t with_successors_ = 0;
 

@@ -213,6 +213,10 @@ void pool::release(fate counted_as) {
 
 statistics pool::snapshot() const {
     const std::scoped_lock lock(collecting_); // so that nothing is emitted between the lines
+    return snapshot_while_collecting();
+}
+
+statistics pool::snapshot_while_collecting() const {
     statistics now;
     now.results = counts_.results;
     now.failures = counts_.failures;

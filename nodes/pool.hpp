@@ -116,6 +116,8 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return shared_.capacity(); }
     /// Thread-safe; waits for a collector that is at work. Cost: one look at each message in flight.
     [[nodiscard]] statistics snapshot() const;
+    /// The same, for who holds collecting.
+    [[nodiscard]] statistics snapshot_while_collecting() const;
 
 private:
     void finish_what_is_inside();

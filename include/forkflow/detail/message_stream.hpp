@@ -10,6 +10,7 @@
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <functional>
@@ -167,6 +168,25 @@ public:
     [[nodiscard]] bool kills_on_cancel() const noexcept { return options().kill_on_cancel; }
 
     [[nodiscard]] statistics snapshot() const { return pool_.snapshot(); }
+    /// The same, for who holds collecting. `emitted`: those of a run that have been emitted and not released.
+    [[nodiscard]] statistics snapshot_while_collecting(std::span<const outcome_type> emitted) const {
+        statistics now = pool_.snapshot_while_collecting();
+        for (const outcome_type& one : emitted) {
+            using fate = nodes::pool::fate;
+            ++(one.counted_as == fate::result   ? now.results
+               : one.counted_as == fate::marker ? now.markers
+                                                : now.failures);
+        }
+        now.emitted += emitted.size();
+        now.in_flight -= emitted.size();
+        std::size_t left = emitted.size(); // all finished, unless a wild worker has changed a word since
+        for (std::size_t* const part : {&now.finished, &now.running, &now.waiting}) {
+            const std::size_t of_part = std::min(*part, left);
+            *part -= of_part;
+            left -= of_part;
+        }
+        return now;
+    }
 
 private:
     template <class Body>
