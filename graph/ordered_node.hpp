@@ -261,10 +261,8 @@ private:
 
     /// Waits a little for the next outcome, if that keeps nobody from working. True: it is there.
     bool wait_a_moment(pump_schedule::runner by) {
-        // A helper would sleep; a task may keep the only thread from the arena's other tasks.
-        const bool in_the_way =
-            by == pump_schedule::runner::task && tbb::this_task_arena::max_concurrency() < 2;
-        if (in_the_way || successors_.busy()) {
+        if (by == pump_schedule::runner::helper || successors_.busy() ||
+            tbb::this_task_arena::max_concurrency() < 2) {
             return false;
         }
         const std::scoped_lock lock(stream_->collecting());
