@@ -76,8 +76,8 @@ public:
     }
 
     /// Waits for room until `deadline`, whatever the policy; false: there was none. `held_up()`: the node
-    /// waits for a successor; `help_behind()` runs such successors' pumps. A successor that the pump is
-    /// calling is told at once: it would wait for itself.
+    /// waits for a successor; `help_behind()` runs such successors' pumps, if there are any. A successor that
+    /// the pump is calling is told at once: it would wait for itself.
     template <class HeldUp, class HelpBehind>
     bool put_until(const Input& message, clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
         while (!try_enter(message)) {
@@ -169,6 +169,7 @@ public:
     std::size_t drop() {
         const std::size_t dropped = queue_.size();
         queue_.clear();
+        filling_ = 0; // unless an exception came between
         // NOLINTNEXTLINE(readability-static-accessed-through-instance)
         on_the_way_.clear();
         return dropped;
@@ -227,10 +228,8 @@ private:
             } else if (held_up() && arena_wait::possible()) {
                 take_up_tasks(lock, deadline);
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
-            } else if (held_up() && !std::exchange(helped_behind, true)) {
-                lock.unlock();
-                help_behind(); // for what they asked for before this thread could be handed it
-                lock.lock();
+            } else if (held_up() && !helped_behind && unlocked(lock, help_behind)) {
+                helped_behind = true; // for what they asked for before this thread could be handed it
             } else if (Queueing && held_up() && arena_wait::in_arena()) {
                 sound = false;
                 break;
@@ -243,6 +242,15 @@ private:
         --sleepers_;
         hand_on(lock);
         return sound;
+    }
+
+    /// What `call` returns, called without the lock.
+    template <class Call>
+    static bool unlocked(std::unique_lock<std::mutex>& lock, Call& call) {
+        lock.unlock();
+        const bool answer = call();
+        lock.lock();
+        return answer;
     }
 
     /// A pump that this thread is to run; its hold is held.

@@ -117,7 +117,7 @@ protected:
     bool put_until(const Input& message, std::chrono::steady_clock::time_point deadline) {
         return arrivals_.put_until(
             message, deadline, [this] { return successors_.busy(); },
-            [this] { successors_.help_behind(arrivals_.farthest); });
+            [this] { return successors_.help_behind(arrivals_.farthest); });
     }
 
 private:
@@ -202,7 +202,9 @@ private:
                 throw process_error(std::move(*outcome.failed));
             }
             with_successors_ = 1; // and stays, if one of them refuses or throws
-            if (!successors_.offer(*outcome.value, waiters)) {
+            const bool settled = successors_.offer(*outcome.value, waiters);
+            outcome.value.reset(); // what it holds is the successors' from now on
+            if (!settled) {
                 const std::scoped_lock lock(stream_->collecting());
                 hold_.remove(release_emitted());
                 break;
@@ -215,7 +217,8 @@ private:
     /// Takes the next run. False: there is none.
     bool take_run() {
         const std::scoped_lock lock(stream_->collecting());
-        hold_.remove(end_run());
+        hold_.remove(release_emitted());
+        forget_run();
         hold_.remove(drop_stale());
         if (stale_ == 0) { // else the next outcome is not ours to emit
             stream_->take_run(run_, most_in_run());
@@ -237,13 +240,11 @@ private:
         }
         return emitted - std::exchange(with_successors_, 0);
     }
-    /// The same, and forgets what has not been emitted: it is still in the window.
-    [[nodiscard]] std::size_t end_run() {
-        const std::size_t emitted = release_emitted();
+    /// Forgets what has been taken and not emitted: it is still in the window. With collecting held.
+    void forget_run() {
         run_.clear();
         run_next_ = 0;
         run_released_ = 0;
-        return emitted;
     }
 
     /// From any thread: the last successor has taken the outcome.
@@ -345,9 +346,12 @@ private:
     /// comes back. No pump runs meanwhile, except the one that calls this because of an exception.
     void abandon() {
         std::size_t dropped = successors_.drop() ? 1 : 0;
+        decltype(run_) forgotten; // dies without a lock, as the user's destructors are called
         {
             const std::scoped_lock lock(arrivals_.mutex(), stream_->collecting());
-            dropped += end_run();
+            dropped += release_emitted();
+            forgotten.swap(run_);
+            forget_run();
             dropped += arrivals_.drop();
             stream_->withdraw();
             stale_ = stream_->in_flight();

@@ -53,6 +53,7 @@ public:
             edges_.insert(asked_of_receivers<Output>::has_priority(to) ? edges_.begin() : edges_.end(),
                           added);
             edges_changed();
+            added->since = changes_.load();
         }
         if (asked_of_receivers<Output>::counts_predecessors(to)) {
             let_pull(to, *added);
@@ -88,8 +89,8 @@ public:
     /// True while an outcome waits for a successor, or is just being offered.
     [[nodiscard]] bool busy() const noexcept { return offering_.load() || owed_.load() > 0; }
 
-    /// Runs the pumps of the nodes that have not taken the outcome.
-    void help_behind(int far) {
+    /// Runs the pumps of the nodes that have not taken the outcome. False: nobody is owed it yet.
+    bool help_behind(int far) {
         std::vector<std::shared_ptr<edge>> waited_for;
         {
             const std::scoped_lock lock(mutex_);
@@ -101,15 +102,16 @@ public:
                 node->help(far - 1);
             }
         }
+        return !waited_for.empty();
     }
 
     /// Offers an outcome to all. True if all have taken it (or there is nobody); else `delivered` will be
     /// called.
     [[nodiscard]] bool offer(const Output& outcome, const message_waiters& waiters) {
+        offering_.store(true, std::memory_order_relaxed); // until the end, or drop after an exception
         if (changed()) {
             look_at_edges();
         }
-        offering_.store(true, std::memory_order_relaxed); // until the end, or drop after an exception
         std::size_t taken = 0;
         edge* refusing = nullptr;
         while (taken < pushed_to_.size() && refusing == nullptr && !changed()) {
@@ -204,10 +206,11 @@ private:
 
         successors& owner;
         receiver& to;
-        bool owed = false;     ///< has not taken the outcome that is offered
-        bool pulling = false;  ///< it asks; else it is pushed to
-        bool reserved = false; ///< it has seen the outcome, and will take it or not
-        bool asked = false;    ///< it has pulled at some time
+        std::uint64_t since = 0; ///< `changes_` when it was added
+        bool owed = false;       ///< has not taken the outcome that is offered
+        bool pulling = false;    ///< it asks; else it is pushed to
+        bool reserved = false;   ///< it has seen the outcome, and will take it or not
+        bool asked = false;      ///< it has pulled at some time
     };
 
     /// A receiver that pulls may be asking the edge at this moment. With the lock held.
@@ -259,14 +262,18 @@ private:
             std::size_t owed = 0;
             for (const auto& to : edges_) {
                 const auto end_of_taken = pushed_to_.begin() + static_cast<std::ptrdiff_t>(taken);
-                to->owed = std::find(pushed_to_.begin(), end_of_taken, to) == end_of_taken;
+                // One added meanwhile is not owed what others are just getting: it may be the same
+                // receiver's.
+                to->owed = to->since <= looked_at_ &&
+                           std::find(pushed_to_.begin(), end_of_taken, to) == end_of_taken;
                 owed += to->owed ? 1U : 0U;
                 if (to->owed && to->pulling) {
                     keep(outcome, waiters);
                 }
             }
             owed_.store(owed);
-            if (owed == 0) { // the others have been removed
+            offering_.store(false); // from here on owed_ tells all
+            if (owed == 0) {        // the others have been removed
                 return true;
             }
         }

@@ -195,13 +195,19 @@ bool pool::rest() {
     return true;
 }
 
+void pool::let_go_of_request(sequence number) {
+    references_.release(number);
+    if (options_.window_bytes > 0) {
+        requests_.forget_bytes(number);
+    }
+}
+
 void pool::release(fate counted_as) {
-    references_.release(window_.next_to_emit());
+    const sequence number = window_.next_to_emit();
+    let_go_of_request(number);
     if (options_.window_bytes == 0) {
         window_.release();
     } else {
-        const sequence number = window_.next_to_emit();
-        requests_.forget_bytes(number);
         extents_.trim(number);
         shared_.held_pages(number).store(0, std::memory_order_seq_cst); // (D2)
         window_.release();

@@ -82,6 +82,9 @@ public:
     }
     /// What becomes of a message whose state word somebody has changed who may not.
     [[nodiscard]] static failure corrupted(const waiting_outcome& outcome);
+    /// Lets go of what the request holds beside its place, as nobody reads it once its outcome is there: its
+    /// buffers, its bytes. release does it too.
+    void let_go_of_request(sequence number);
     /// How an outcome is counted.
     enum class fate { result, failure, marker, dropped };
     void release(fate counted_as);

@@ -124,15 +124,19 @@ public:
         return taken;
     }
 
-    /// The same in two steps: appends the outcomes that are there to `run`, until it has `most`. They go on
-    /// counting as inside until each is released, in order.
+    /// The same in two steps: appends the outcomes that are there to `run`, until it has `most`, or much
+    /// memory. They go on counting as inside until each is released, in order; what their requests held is
+    /// let go.
     void take_run(std::vector<taken_outcome<Output>>& run, std::size_t most) {
-        while (run.size() < most) {
+        constexpr std::size_t much_bytes = std::size_t{64} << 10U;
+        for (std::size_t bytes = 0; run.size() < most && bytes < much_bytes;) {
             const auto next = pool_.peek(static_cast<std::uint32_t>(run.size()));
             if (!next) {
                 return;
             }
+            bytes += next->payload.size();
             look_at(*next, run.emplace_back());
+            pool_.let_go_of_request(next->number);
         }
     }
     void release(const taken_outcome<Output>& taken) { pool_.release(taken.counted_as); }
