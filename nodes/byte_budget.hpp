@@ -11,8 +11,8 @@
 namespace forkflow::nodes {
 
 /// A bound on bytes for messages whose size is known only once they are encoded. A message that has a number
-/// counts as the largest there may be; once it is committed, as what it is; until it is released. One more is
-/// let in while less than the bound is counted, so it is exceeded by one message at the most.
+/// counts as the largest there may be; once it is committed, as what it is; until its outcome is taken. One
+/// more is let in while less than the bound is counted, so it is exceeded by one message at the most.
 ///
 /// `reserve` for one thread at a time; all else is thread-safe. Without a bound nothing is counted.
 class byte_budget {

@@ -16,7 +16,7 @@ namespace forkflow::nodes {
 /// The blocks that one message refers to. Used by whoever owns its number in the protocol.
 class message_references {
 public:
-    /// Keeps `block` until the message's outcome is released.
+    /// Keeps `block` until the message's outcome is taken.
     void keep(std::shared_ptr<const buffer_memory::block> block) {
         blocks_.push_back(std::move(block));
         count_->fetch_add(1, std::memory_order_relaxed);
@@ -49,7 +49,8 @@ public:
     [[nodiscard]] message_references& of(sequence number) noexcept {
         return places_[number & (places_.size() - 1)];
     }
-    /// To be called before the outcome is released. Cheap if no message refers to anything.
+    /// To be called once the outcome is there; again, it does nothing. Cheap if no message refers to
+    /// anything.
     void release(sequence number) noexcept {
         if (count_.load(std::memory_order_relaxed) >
             0) { // this message's were counted before it was committed

@@ -69,7 +69,7 @@
 //
 // Bytes: with `window_bytes`, the bytes of requests and those of results are bounded as well, each by
 // themselves. Of requests the parent counts, in its own memory, the encoded bytes from the commit to the
-// release of the outcome; one that has its number and is not committed yet counts as the largest that there
+// taking of the outcome; one that has its number and is not committed yet counts as the largest that there
 // may be. A number is given while less than window_bytes are counted: so the last one may exceed them, by
 // itself, and what is inside needs no further bytes to get on.
 //
@@ -96,7 +96,7 @@
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
 //
 // Buffers lie in the sealed part. A request that refers to one carries its offset and its length, which the
-// worker checks; the parent keeps its pages until the request's outcome is released, so a retry reads the same.
+// worker checks; the parent keeps its pages until the request's outcome is taken, so a retry reads the same.
 //
 // Sleeping and waking. Each sleeper says that it will sleep, looks again, and sleeps; each waker changes what
 // the sleeper waits for, looks who sleeps, and wakes. All four accesses are seq_cst, so one of the two sees

@@ -38,7 +38,8 @@ public:
     void commit_marker(sequence number);
     void commit_failure(sequence number, failure outcome);
 
-    /// To be called before the outcome with this number is released: its request's bytes count no more.
+    /// To be called once the outcome with this number is there, before it is released: its request's bytes
+    /// count no more. Again, it does nothing.
     void forget_bytes(sequence number) { bytes_.release(number); }
 
     /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings

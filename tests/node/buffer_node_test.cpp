@@ -2,6 +2,7 @@
 // A node whose messages are buffers.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/own_receiver.hpp"
 #include "support/recorder.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
@@ -74,4 +75,22 @@ TEST_CASE("After a reset with rf_reset_bodies buffers from before it are of anot
     CHECK(std::get<failure>(values[1]).kind == forkflow::failure_kind::not_encodable);
     CHECK(std::get<failure>(values[1]).what.find("another pool") != std::string::npos);
     CHECK(std::get<std::size_t>(values[2]) == 1'000);
+}
+
+TEST_CASE("Who is given an outcome finds the memory of its message free") {
+    const bounded_test bounds;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<buffer, outcome> node(
+        graph, forkflow::pool_options{.workers = 1, .buffer_bytes = 4'096}, count_ones);
+    int with_room = 0;
+    forkflow_test::own_receiver<outcome> sink(graph, [&](const outcome& /*one*/) {
+        with_room += node.try_make_buffer(4'096) ? 1 : 0;
+        return true;
+    });
+    tbb::flow::make_edge<outcome>(node, sink);
+    for (int i = 0; i < 3; ++i) {
+        CHECK(node.try_put(node.make_buffer(4'096))); // the only one that there is
+        graph.wait_for_all();
+    }
+    CHECK(with_room == 3);
 }

@@ -236,3 +236,27 @@ TEST_CASE("Several types of requests and several types of markers share one stre
         REQUIRE(std::get<end>(part[5]).batch.use_count() == 2); // ours and the recorder's
     }
 }
+
+TEST_CASE("A marker that has left is gone, also while those behind it have to wait for a successor") {
+    const bounded_test bounds;
+    using message = std::variant<std::uint32_t, unique_address>;
+    int living = 0;
+    const shared_flags flags(1);
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<message, message> node(
+        graph, forkflow::pool_options{.workers = 1, .window = 40}, [&](std::uint32_t number) {
+            flags.wait_for(0);
+            return number;
+        });
+    tbb::flow::limiter_node<message> two(graph, 2);
+    tbb::flow::function_node<message> end(graph, tbb::flow::unlimited, [](const message& /*one*/) {});
+    tbb::flow::make_edge(node, two);
+    tbb::flow::make_edge(two, end);
+    node.try_put(message(std::uint32_t{1}));
+    for (int i = 0; i < 3; ++i) { // they wait behind the number, so that they leave the window together
+        node.try_put(message(unique_address(living)));
+    }
+    flags.set(0);
+    graph.wait_for_all();
+    CHECK(living == 2); // one is offered, one is behind it
+}

@@ -2,6 +2,7 @@
 // Successors that refuse, throw, or are slow: nothing is lost, nothing overtakes, and nobody waits for ever.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/own_receiver.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
@@ -212,4 +213,25 @@ TEST_CASE("A source that was refused because of abandoned messages is asked once
     graph.wait_for_all();
     releasing.join();
     CHECK(results.size() == 5);
+}
+
+TEST_CASE("An edge that is removed and made again while an outcome is offered does not carry it twice") {
+    const bounded_test bounds;
+    flow::graph graph;
+    int_node node(graph, 1, same);
+    std::vector<int> got;
+    flow::receiver<int>* self = nullptr;
+    forkflow_test::own_receiver<int> changing(graph, [&](int outcome) {
+        got.push_back(outcome);
+        flow::remove_edge<int>(node, *self);
+        flow::make_edge<int>(node, *self);
+        return true;
+    });
+    self = &changing;
+    flow::make_edge<int>(node, changing);
+    const recorder<int> other(graph, node); // not offered the outcome yet when the first has it
+    put_all(node, 100);
+    graph.wait_for_all();
+    CHECK(got == up_to(100));
+    CHECK(other.values() == up_to(100));
 }
