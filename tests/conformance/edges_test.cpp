@@ -350,11 +350,13 @@ TEST_CASE("A node with a priority emits before one that has none") {
         flow::make_edge(low, sink);
         flow::make_edge(high, sink);
         flow::function_node<int, int> both(g, flow::serial, [&](int number) {
-            low.try_put(mark{1});
-            high.try_put(mark{2});
-            // Markers are outcomes at once. Now both nodes want their turn; the only thread is here.
+            // Both nodes want their turn, and the only thread is here. First, or the thread that hears of the
+            // outcomes might ask for a turn: as it is not of the arena, when that is heard is anybody's
+            // guess.
             forkflow::graph::let_pull<message>(low, nothing);
             forkflow::graph::let_pull<message>(high, nothing);
+            low.try_put(mark{1}); // markers are outcomes at once
+            high.try_put(mark{2});
             return number;
         });
         both.try_put(0);
