@@ -161,6 +161,7 @@ private:
     bool pump(pump_schedule::runner by) {
         hold_.resume();
         try {
+            disarm();
             while (complete_.load()) {
                 if (tbb::is_current_task_group_canceling()) {
                     abandon();
@@ -270,6 +271,12 @@ private:
         return stream_->wait_a_moment();
     }
 
+    /// While the pump runs it need not be called: it looks, and registers once it finds nothing to do.
+    void disarm() {
+        const std::scoped_lock lock(stream_->collecting());
+        stream_->disarm();
+    }
+
     /// Registers for everything that may happen next. False: something happened already.
     bool rest() {
         if (successors_.busy()) {
@@ -291,7 +298,7 @@ private:
     // --- the stream's thread
 
     void on_progress() {
-        if (!complete_.load()) {
+        if (!complete_.load() || schedule_.request_of_runner()) { // which holds collecting most of the time
             return;
         }
         std::size_t dropped = 0;

@@ -62,6 +62,12 @@ public:
         }
     }
 
+    /// A request, if somebody runs the pump and so sees it. False: nobody does.
+    [[nodiscard]] bool request_of_runner() {
+        return (change([](word now) { return (now & running) != 0 ? now + one_request : now; }) & running) !=
+               0;
+    }
+
     /// A request that this thread serves itself, unless somebody is at it: then that one does. The graph must
     /// be held. Exceptions of the pump go to the graph, as if it had run there.
     void request_and_help(runner as) {

@@ -91,6 +91,12 @@ public:
     /// To be called before the collector rests: lets workers go on, and arms. False: there is another
     /// outcome.
     [[nodiscard]] bool rest();
+    /// Takes back what rest and arm_for_room have registered, whoever called them: for a collector that looks
+    /// for outcomes and room by itself, and registers before it stops looking.
+    void disarm() {
+        window_.disarm();
+        requests_.disarm_for_room();
+    }
     /// Waits a moment (options.spin) for the next outcome, if there are messages inside. True: it is there.
     [[nodiscard]] bool wait_a_moment();
 

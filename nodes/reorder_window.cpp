@@ -88,6 +88,13 @@ bool reorder_window::arm() {
     return !is_outcome(word_of(number), number); // else a ring that was given meanwhile is for nothing
 }
 
+void reorder_window::disarm() {
+    if (shared_.parent().armed.load(std::memory_order_relaxed) != 0) {
+        // Without a partner: a ring for nothing is harmless, and arm stores before it looks.
+        shared_.parent().armed.store(0, std::memory_order_relaxed);
+    }
+}
+
 void reorder_window::notify(sequence number) const {
     if (shared_.is_awaited(number)) {
         shared_.ring_parent();

@@ -40,6 +40,8 @@ public:
     /// Registers that the collector waits for the next outcome: its publisher rings the parent. Returns
     /// false, and registers nothing, if the outcome is there.
     [[nodiscard]] bool arm();
+    /// Takes arm back: nobody rings a collector that looks anyway.
+    void disarm();
 
     /// The oldest message in flight. Thread-safe. Acquire: its slot's previous use is over.
     [[nodiscard]] sequence next_to_emit() const noexcept {

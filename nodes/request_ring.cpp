@@ -166,6 +166,14 @@ bool request_ring::arm_for_room() {
     return false;
 }
 
+void request_ring::disarm_for_room() {
+    std::atomic<std::int32_t>& countdown = shared_.bell().room_countdown;
+    if (countdown.load(std::memory_order_relaxed) > 0) {
+        // Without a partner: a ring for nothing is harmless, and who arms stores before he looks.
+        countdown.store(0, std::memory_order_relaxed);
+    }
+}
+
 void request_ring::fail_all(const failure& reason) {
     if (broken_.load(std::memory_order_relaxed) != nullptr) {
         return;

@@ -45,6 +45,8 @@ public:
     /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings
     /// are few). Returns false if there is room now; a ring may then come for nothing.
     [[nodiscard]] bool arm_for_room();
+    /// Takes arm_for_room back, whoever called it.
+    void disarm_for_room();
 
     /// Gives up every message up to here: what no worker has claimed fails, and nothing is retried.
     /// Thread-safe.

@@ -161,6 +161,7 @@ public:
     // As in nodes::pool.
     [[nodiscard]] nodes::polite_mutex& collecting() const noexcept { return pool_.collecting(); }
     [[nodiscard]] bool rest() { return pool_.rest(); }
+    void disarm() { pool_.disarm(); }
     [[nodiscard]] bool wait_a_moment() { return pool_.wait_a_moment(); }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
