@@ -4,6 +4,7 @@
 #pragma once
 
 #include <forkflow/graph/arena_wait.hpp>
+#include <forkflow/graph/message_queue.hpp>
 #include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/predecessors.hpp>
 #include <forkflow/graph/pump_schedule.hpp>
@@ -63,7 +64,7 @@ public:
         if constexpr (Queueing) {
             const bool first = queue_.empty();
             // NOLINTNEXTLINE(performance-move-const-arg)
-            queue_.push_back({message, std::move(waiters)});
+            queue_.push({message, std::move(waiters)});
             lock.unlock();
             one.keep();
             if (first) {
@@ -165,10 +166,17 @@ public:
         }
     }
 
-    /// Drops the queue. With the mutex held. Returns how many messages it had.
-    std::size_t drop() {
-        const std::size_t dropped = queue_.size();
-        queue_.clear();
+    struct queued_message {
+        std::optional<Input> message; ///< until it has been handed over
+        [[no_unique_address]] message_waiters waiters;
+    };
+    using queue = message_queue<queued_message>;
+
+    /// Moves what waits in the queue to `forgotten`, which is to die without a lock, as the user's
+    /// destructors are called. With the mutex held. Returns how many messages it had.
+    std::size_t drop(queue& forgotten) {
+        const std::size_t dropped = queued();
+        queue_.swap(forgotten);
         filling_ = 0; // unless an exception came between
         // NOLINTNEXTLINE(readability-static-accessed-through-instance)
         on_the_way_.clear();
@@ -179,11 +187,6 @@ public:
     [[nodiscard]] waiters_on_the_way& on_the_way() noexcept { return on_the_way_; }
 
 private:
-    struct queued_message {
-        Input message;
-        [[no_unique_address]] message_waiters waiters;
-    };
-
     /// Numbers the message and hands it over, if it may come in now: nothing waits in front of it, and there
     /// is room, also for the message that the pump may be fetching. Unlocks.
     bool enter(const Input& message, message_waiters& waiters, held_message& one,
@@ -331,24 +334,21 @@ private:
         }
     }
 
-    /// Several at once, as each look at the queue may meet a producer's.
+    /// Several at once, as the lock is that of the producers too.
     bool admit_from_queue() {
-        struct numbered {
-            typename Stream::number_type number;
-            const Input* message; // stays where it is: only the pump takes from the queue
-        };
-        std::array<numbered, most_at_once> admitted;
+        std::array<typename Stream::number_type, most_at_once> numbers;
         std::size_t count = 0;
         std::unique_lock lock(mutex_);
-        for (; count < std::min(queue_.size(), most_at_once); ++count) {
-            queued_message& next = queue_[count];
-            const auto number = stream_->try_reserve(next.message);
+        queue_.taken(std::exchange(filling_, 0));
+        for (const std::size_t most = std::min(queue_.refill(), most_at_once); count < most; ++count) {
+            queued_message& next = queue_.at(count);
+            const auto number = stream_->try_reserve(*next.message);
             if (!number) {
                 break;
             }
-            // NOLINTNEXTLINE(readability-static-accessed-through-instance)
+            // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
             on_the_way_.arrived(std::move(next.waiters));
-            admitted[count] = {*number, &next.message};
+            numbers[count] = *number;
         }
         if (count == 0) {
             return false;
@@ -356,13 +356,10 @@ private:
         filling_ = count;
         lock.unlock();
         for (std::size_t i = 0; i < count; ++i) {
-            stream_->fill(admitted[i].number, *admitted[i].message);
+            stream_->fill(numbers[i], *queue_.at(i).message);
+            queue_.at(i).message.reset();
         }
-        lock.lock();
-        for (; filling_ > 0; --filling_) {
-            queue_.pop_front();
-        }
-        return true;
+        return true; // and the next call notes that they have left
     }
 
     bool admit_from_predecessor() {
@@ -411,9 +408,9 @@ private:
     std::optional<Stream>& stream_;
 
     mutable std::mutex mutex_;
-    std::deque<queued_message> queue_; ///< of a queueing node: what came when there was no room
-    std::size_t filling_ = 0;          ///< so many of the first of the queue have their numbers already
-    bool pulling_ = false;             ///< the pump is fetching a message, for which a place must remain
+    queue queue_;             ///< of a queueing node: what came when there was no room
+    std::size_t filling_ = 0; ///< so many of the first of the queue have their numbers already
+    bool pulling_ = false;    ///< the pump is fetching a message, for which a place must remain
     [[no_unique_address]] waiters_on_the_way on_the_way_;
 
     std::size_t waiters_ = 0;              ///< callers of put that wait for a signal

@@ -353,13 +353,14 @@ private:
     /// comes back. No pump runs meanwhile, except the one that calls this because of an exception.
     void abandon() {
         std::size_t dropped = successors_.drop() ? 1 : 0;
-        decltype(run_) forgotten; // dies without a lock, as the user's destructors are called
+        decltype(run_) forgotten; // these die without a lock, as the user's destructors are called
+        typename decltype(arrivals_)::queue forgotten_in_queue;
         {
             const std::scoped_lock lock(arrivals_.mutex(), stream_->collecting());
             dropped += release_emitted();
             forgotten.swap(run_);
             forget_run();
-            dropped += arrivals_.drop();
+            dropped += arrivals_.drop(forgotten_in_queue);
             stream_->withdraw();
             stale_ = stream_->in_flight();
             do {
