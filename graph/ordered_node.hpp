@@ -32,8 +32,8 @@ namespace forkflow::graph {
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `fill(number, message)`;
 /// `has_room(n)`; `take_run(run, most)`, which appends the next outcomes, each with a `value` or a `failed`,
 /// and `release(outcome)`, until which it counts as inside; `try_drop()`;
-/// `withdraw()`, which lets what no worker has begun come out without being begun; `kills_on_cancel()`, true
-/// if withdraw has what runs killed, and on_progress is called now and then while something is inside;
+/// `withdraw()`, which lets what no worker has begun come out without being begun; `expect_cancel()`: from
+/// now on on_progress is called now and then while something is inside, and take_cancel_look() is true then;
 /// `in_flight()`;
 /// `wait_a_moment()`, which looks for the next outcome a little longer; `rest()`
 /// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
@@ -298,7 +298,13 @@ private:
     // --- the stream's thread
 
     void on_progress() {
-        if (!complete_.load() || schedule_.request_of_runner()) { // which holds collecting most of the time
+        if (!complete_.load()) {
+            return;
+        }
+        if (stream_->take_cancel_look()) {
+            request_if_held([this] { schedule_.request_task(); });
+        }
+        if (schedule_.request_of_runner()) { // which holds collecting most of the time
             return;
         }
         std::size_t dropped = 0;
@@ -308,7 +314,7 @@ private:
             const bool live = hold_.count() > stale_ + dropped;
             lock.unlock();
             // The pump registers once it is through.
-            if ((live || !predecessors_.empty()) && request_if_held()) {
+            if ((live || !predecessors_.empty()) && request_if_held([this] { arrivals_.request_pump(); })) {
                 break;
             }
             lock.lock();
@@ -321,16 +327,14 @@ private:
         hold_.remove(dropped);
     }
 
-    /// Asks for the pump, unless the graph is idle: it may then be destroyed at any moment. Held, it waits
-    /// for the task.
-    bool request_if_held() {
+    /// Calls `request`, which asks for the pump, unless the graph is idle: it may then be destroyed at any
+    /// moment. Held, it waits for the task.
+    template <class Request>
+    bool request_if_held(Request request) {
         if (!hold_.try_add()) {
             return false;
         }
-        arrivals_.request_pump();
-        if (stream_->kills_on_cancel()) {
-            schedule_.request(); // only a task of the graph sees that it is cancelled
-        }
+        request();
         hold_.remove();
         return true;
     }
@@ -394,6 +398,7 @@ private:
             arrivals_.on_the_way().restart();
         }
         complete_.store(true);
+        stream_->expect_cancel();
         stream_->ring(); // for what happened while the node was not complete
     }
     /// What is with a worker never comes back. No pump runs.

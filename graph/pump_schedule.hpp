@@ -62,6 +62,15 @@ public:
         }
     }
 
+    /// A request for which there will be a task, also if a helper runs the pump: only a task of the graph
+    /// sees that it is cancelled.
+    void request_task() {
+        const word seen = change([](word now) { return (now + one_request) | task_due; });
+        if ((seen & task_due) == 0) {
+            spawn();
+        }
+    }
+
     /// A request, if somebody runs the pump and so sees it. False: nobody does.
     [[nodiscard]] bool request_of_runner() {
         return (change([](word now) { return (now & running) != 0 ? now + one_request : now; }) & running) !=

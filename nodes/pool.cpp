@@ -84,6 +84,14 @@ void pool::withdraw() {
     crew_->tending.messages_withdrawn();
 }
 
+void pool::expect_cancel() {
+    crew_->tending.expect_cancel();
+}
+
+bool pool::take_cancel_look() {
+    return crew_->tending.take_cancel_look();
+}
+
 failure pool::corrupted(const waiting_outcome& outcome) {
     failure wild = word_guard::wild_word(outcome.number);
     wild.attempts = outcome.attempts;

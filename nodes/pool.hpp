@@ -104,6 +104,13 @@ public:
     /// claimed when he is through or, with options.kill_on_cancel, killed. Thread-safe.
     void withdraw();
 
+    /// From now on on_progress is also called if messages are inside and none leaves: after 20 ms, after 40,
+    /// …, once a second; with options.kill_on_cancel every 20 ms while something is inside. For who is not
+    /// told that what is inside is to be given up. Thread-safe.
+    void expect_cancel();
+    /// True, once, if on_progress was called for that.
+    [[nodiscard]] bool take_cancel_look();
+
     /// Messages that have a number and are not released. Exact for who holds collecting and is the only
     /// producer.
     [[nodiscard]] std::size_t in_flight() const noexcept {

@@ -72,8 +72,9 @@ struct pool_options {
     /// What happens to bodies that run when a node's graph is cancelled, or ended by an exception. False:
     /// they are finished, their outcomes dropped, and wait_for_all waits for them, as with oneTBB's own
     /// nodes. True: their workers are killed and replaced, so that wait_for_all returns although a body
-    /// hangs. For that the node looks every 20 ms while messages are inside, as oneTBB tells nobody that a
-    /// graph is cancelled. Queues, which cannot be cancelled, do not care.
+    /// hangs. oneTBB tells nobody that a graph is cancelled, so the node looks: every 20 ms while messages
+    /// are inside; if this is false, only while none leaves, after 20 ms, 40, 80, …, once a second. Queues,
+    /// which cannot be cancelled, do not care.
     bool kill_on_cancel = false;
     /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
     /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time.

@@ -17,8 +17,6 @@ constexpr unsigned most_barren_deaths = 5;
 /// How long a seat stays vacant whose worker could not be made, or died at once: so that nobody forks without
 /// pause.
 constexpr std::chrono::milliseconds vacancy_time(50);
-/// With kill_on_cancel, how often the parent looks whether it is cancelled while messages are inside.
-constexpr std::chrono::nanoseconds cancel_look_time = std::chrono::milliseconds(20);
 
 } // namespace
 
@@ -33,6 +31,7 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , guard_(guard)
     , host_(host)
     , watch_(shared, options.deadline, requests, window, seats, host)
+    , cancel_look_(options.kill_on_cancel)
     , attribution_(shared, options.attempts, requests, window, failures)
     , reliefs_(shared, seats)
     , in_vain_(shared.seats())
@@ -128,9 +127,10 @@ std::int64_t supervisor::tend() {
         watch_.condemn_before(*withdrawn);
     }
     std::int64_t patience = watch_.look();
-    if (options_.kill_on_cancel && patience >= 0) { // something is inside
-        shared_.ring_parent();
-        patience = std::min(patience, cancel_look_time.count());
+    if (patience < 0) { // nothing is inside
+        cancel_look_.rest();
+    } else if (cancel_look_.expected()) {
+        patience = std::min(patience, see_to_cancel_look(now));
     }
     if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
         begin_purge();
@@ -145,6 +145,16 @@ std::int64_t supervisor::tend() {
         not_beyond(left);
     }
     return patience;
+}
+
+/// Returns for how many nanoseconds nothing is to be done about it.
+std::int64_t supervisor::see_to_cancel_look(clock::time_point now) {
+    std::chrono::nanoseconds left = cancel_look_.next_in(now, window_.next_to_emit());
+    if (left.count() == 0) {
+        shared_.ring_parent();
+        left = cancel_look_.next_in(now, window_.next_to_emit());
+    }
+    return left.count();
 }
 
 std::optional<supervisor::clock::time_point> supervisor::next_time() const {

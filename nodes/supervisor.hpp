@@ -4,6 +4,7 @@
 #pragma once
 
 #include <forkflow/nodes/attribution.hpp>
+#include <forkflow/nodes/cancel_look.hpp>
 #include <forkflow/nodes/deadline_watch.hpp>
 #include <forkflow/nodes/relief_desk.hpp>
 #include <forkflow/nodes/word_guard.hpp>
@@ -39,6 +40,10 @@ public:
     void message_committed() { watch_.message_committed(); }
     /// What is inside was given up: with options.kill_on_cancel, who is at work on it is killed. Thread-safe.
     void messages_withdrawn();
+    /// From now on the parent is rung now and then to look whether it is cancelled. Thread-safe.
+    void expect_cancel() noexcept { cancel_look_.expect(); }
+    /// True, once, if it is to look. Thread-safe.
+    [[nodiscard]] bool take_cancel_look() noexcept { return cancel_look_.take(); }
     /// A worker may have asked to be relieved. Thread-safe.
     void look_for_relief_requests();
     /// A word was found that no transition of the protocol can have written: kills all workers, and then lets
@@ -56,6 +61,7 @@ private:
 
     void handle(const host_event& event);
     [[nodiscard]] std::int64_t tend();
+    [[nodiscard]] std::int64_t see_to_cancel_look(clock::time_point now);
     void fill(std::uint32_t seat);
     void fill_vacant_seats(clock::time_point now);
     void leave_vacant(std::uint32_t seat, const std::string& why);
@@ -94,6 +100,7 @@ private:
     worker_host& host_;
     std::function<std::int64_t()> chore_;
     deadline_watch watch_;
+    cancel_look cancel_look_;
     attribution attribution_;
     relief_desk reliefs_;
     struct vacancy {

@@ -2,6 +2,7 @@
 // Cancel and reset: whoever cancels, and when, wait_for_all returns, what runs is finished or killed as the
 // options say, and after a reset with any flags a new stream passes from its beginning, in order.
 #include "support/catch.hpp"
+#include "support/engine_watchdog.hpp"
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/node_makers.hpp"
@@ -24,6 +25,7 @@ namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::eventually;
 using forkflow_test::in_processes;
 using forkflow_test::in_threads;
 using forkflow_test::int_node;
@@ -190,6 +192,47 @@ TEST_CASE("After a reset with any flags a new stream passes in order, and nothin
             g.reset(flags);
         }
     }
+}
+
+namespace {
+
+/// Each says that it has begun, waits for its own leave, and says that it has ended.
+struct held_body {
+    const shared_flags& flags;
+    enum : std::size_t { begun, ended, leave_of_first, flags_count = leave_of_first + 2 };
+
+    int operator()(int message) const {
+        flags.add(begun);
+        flags.wait_for(leave_of_first + static_cast<std::size_t>(message));
+        flags.add(ended);
+        return message;
+    }
+};
+
+} // namespace
+
+TEST_CASE("What no worker has begun when the graph is cancelled never begins, and what runs is finished") {
+    const bounded_test bounds;
+    const shared_flags flags(held_body::flags_count);
+    flow::graph g;
+    int_node node(g, {.workers = 2}, held_body{flags});
+    const recorder<int> results(g, node);
+    for (int message = 0; message < 10; ++message) {
+        node.try_put(message);
+    }
+    REQUIRE(eventually([&] { return flags.get(held_body::begun) == 2; }));
+    g.cancel();
+    // Message 1 is over while message 0 goes on, so nothing comes out that could tell the node.
+    REQUIRE(eventually([&] { return node.statistics().waiting == 0; }));
+    flags.add(held_body::leave_of_first + 1);
+    REQUIRE(eventually([&] { return flags.get(held_body::ended) == 1; }));
+    flags.add(held_body::leave_of_first);
+    g.wait_for_all();
+    CHECK(flags.get(held_body::begun) == 2);
+    CHECK(flags.get(held_body::ended) == 2);
+    CHECK(node.statistics().deaths == 0);
+    CHECK(node.statistics().dropped == 10);
+    CHECK(results.size() == 0);
 }
 
 TEST_CASE("With kill_on_cancel, bodies that hang do not keep wait_for_all, and run once") {

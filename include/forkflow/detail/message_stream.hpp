@@ -170,7 +170,8 @@ public:
     void ring() const { pool_.ring(); }
     void stop() noexcept { pool_.stop(); }
     [[nodiscard]] const pool_options& options() const noexcept { return pool_.options(); }
-    [[nodiscard]] bool kills_on_cancel() const noexcept { return options().kill_on_cancel; }
+    void expect_cancel() { pool_.expect_cancel(); }
+    [[nodiscard]] bool take_cancel_look() { return pool_.take_cancel_look(); }
 
     [[nodiscard]] statistics snapshot() const { return pool_.snapshot(); }
     /// The same, for who holds collecting. `emitted`: those of a run that have been emitted and not released.
