@@ -17,6 +17,8 @@ constexpr unsigned most_barren_deaths = 5;
 /// How long a seat stays vacant whose worker could not be made, or died at once: so that nobody forks without
 /// pause.
 constexpr std::chrono::milliseconds vacancy_time(50);
+/// Who lives so long is not dying of what all workers do when they begin.
+constexpr std::chrono::seconds settling_time(1);
 
 } // namespace
 
@@ -35,6 +37,8 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , attribution_(shared, options.attempts, requests, window, failures)
     , reliefs_(shared, seats)
     , in_vain_(shared.seats())
+    , begun_at_(shared.seats())
+    , idle_deaths_(shared.seats())
     , barren_at_(shared.first()) {}
 
 void supervisor::run() {
@@ -181,6 +185,7 @@ void supervisor::fill(std::uint32_t seat) {
         reliefs_.begin_plain(seat);
     }
     const worker_identity sitter = seats_.take(seat);
+    begun_at_[seat] = clock::now();
     if (options_.init_deadline.count() > 0) {
         std::erase_if(slow_, [seat](const vacancy& former) { return former.seat == seat; });
         slow_.push_back({.seat = seat, .until = clock::now() + options_.init_deadline});
@@ -280,14 +285,21 @@ void supervisor::bury(const host_event& death, const std::string& reason) {
         death, seats_.next_sitter(death.seat),
         purged ? "the worker was killed, as one of the pool's workers wrote where it may not" : reason);
     const bool asked = stage == worker_stage::leaving && !charged && death.signal == 0 && death.status == 0;
-    (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_relaxed);
+    if (charged) { // at once, as its failure may be out
+        deaths_.fetch_add(1, std::memory_order_relaxed);
+    }
+    const bool blameless = purged || !reason.empty();
     const bool began = charged || stage == worker_stage::ready || stage == worker_stage::leaving;
-    if (began) {
+    const bool in_idle_loop = began && !charged && !asked && !blameless && dies_idle_again(death.seat);
+    if (began && !in_idle_loop) {
         barren_deaths_ = 0;
         in_vain_[death.seat] = 0;
     }
-    replace(death.seat, !began && !purged && reason.empty(), owed,
+    replace(death.seat, (!began || in_idle_loop) && !blameless, owed,
             "workers die before they come to take a message; the last: " + last_text(death));
+    if (!charged) { // only now: who sees the count sees what came of it; the acquire is in deaths, recycled
+        (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_release);
+    }
     end_purge_without(gone);
     if (asked && !owed && !any_wild()) {
         shared_.ring_one_idle(); // for the ring that it may have been given on its way out
@@ -341,12 +353,27 @@ void supervisor::forget_barren_deaths_after_progress() {
     const sequence head = window_.next_to_emit();
     if (std::exchange(barren_at_, head) != head) {
         barren_deaths_ = 0;
+        std::fill(idle_deaths_.begin(), idle_deaths_.end(), 0U);
     }
+}
+
+/// Notes that a worker died that was ready and had no message. True if such deaths follow each other in this
+/// seat, as if something killed each worker that waits.
+bool supervisor::dies_idle_again(std::uint32_t seat) {
+    if (is_settled(seat)) {
+        idle_deaths_[seat] = 0;
+    }
+    return ++idle_deaths_[seat] > 1;
+}
+
+bool supervisor::is_settled(std::uint32_t seat) const {
+    return clock::now() - begun_at_[seat] >= settling_time;
 }
 
 bool supervisor::any_ready() {
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
-        if (seats_.taken(seat) && stage_of(seat) == worker_stage::ready) {
+        if (seats_.taken(seat) && stage_of(seat) == worker_stage::ready &&
+            (idle_deaths_[seat] == 0 || is_settled(seat))) {
             barren_deaths_ = 0;
             return true;
         }

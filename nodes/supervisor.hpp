@@ -50,9 +50,11 @@ public:
     /// its message fail. Thread-safe.
     void purge();
 
-    [[nodiscard]] std::uint64_t deaths() const noexcept { return deaths_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t deaths() const noexcept {
+        return deaths_.load(std::memory_order_acquire); // the release in bury
+    }
     [[nodiscard]] std::uint64_t recycled() const noexcept {
-        return recycled_.load(std::memory_order_relaxed);
+        return recycled_.load(std::memory_order_acquire); // the release in bury
     }
     [[nodiscard]] std::uint64_t retries() const noexcept { return attribution_.retries(); }
 
@@ -82,6 +84,8 @@ private:
     void forget_barren_deaths_after_progress();
     void give_up_retries(std::uint32_t seat, const std::string& why);
     bool any_ready();
+    bool dies_idle_again(std::uint32_t seat);
+    [[nodiscard]] bool is_settled(std::uint32_t seat) const;
     void begin_purge();
     void end_purge_without(const worker_identity& gone);
     void mend_all();
@@ -110,8 +114,10 @@ private:
     std::deque<vacancy> vacant_;    ///< seats whose worker could not be made, or died before it was ready
     std::deque<vacancy> slow_;      ///< seats whose worker may still be initialising, and until when it may
     std::vector<unsigned> in_vain_; ///< by seat: how often in a row its worker did not become ready
-    std::vector<worker_identity> too_slow_; ///< who was killed in worker_init, and is not reaped yet
-    std::vector<worker_identity> purged_;   ///< who lived when a wild word was found, and is not reaped yet
+    std::vector<clock::time_point> begun_at_; ///< by seat: when its worker was started
+    std::vector<unsigned> idle_deaths_;       ///< by seat: how many in a row died ready, without a message
+    std::vector<worker_identity> too_slow_;   ///< who was killed in worker_init, and is not reaped yet
+    std::vector<worker_identity> purged_;     ///< who lived when a wild word was found, and is not reaped yet
     std::atomic<bool> purge_wanted_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};

@@ -2,6 +2,7 @@
 // worker_init that throws, dies or hangs: in all workers, in some, and later.
 #include "support/births.hpp"
 #include "support/catch.hpp"
+#include "support/engine_watchdog.hpp"
 #include "support/leftovers.hpp"
 #include "support/number_line.hpp"
 #include "support/recorder.hpp"
@@ -10,10 +11,13 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <variant>
 
+#include <sys/time.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -22,6 +26,7 @@ using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::births;
 using forkflow_test::bounded_test;
+using forkflow_test::eventually;
 using forkflow_test::itself;
 using forkflow_test::number;
 using forkflow_test::number_line;
@@ -75,6 +80,40 @@ TEST_CASE("A worker_init that throws, dies or hangs in every worker fails the po
     check_that_the_pool_fails([] { std::abort(); }, "killed by signal 6 (Aborted) in worker_init");
     check_that_the_pool_fails(hang, "worker_init did not end within 300 ms");
     check_that_the_pool_fails([] { ::raise(SIGSTOP); }, "worker_init did not end within 300 ms");
+}
+
+TEST_CASE(
+    "Workers that die while they wait for a first message fail the pool, which does not fork for ever") {
+    const bounded_test bounds;
+    for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{8}}) {
+        CAPTURE(workers);
+        const auto doomed = [] {
+            const itimerval soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 1000}};
+            ::setitimer(ITIMER_REAL, &soon, nullptr); // SIGALRM then kills it
+        };
+        number_line line(pool_options{.workers = workers, .worker_init = doomed}, itself);
+        // One in each seat may have died by chance; then five more are enough, unless another one has just
+        // become ready. A message that such a worker is quick enough to finish is progress.
+        const auto next_fails = [&, messages = number{0}]() mutable {
+            const std::uint64_t enough = line.statistics().deaths + workers + 5;
+            if (eventually([&] { return line.statistics().deaths >= enough; }, 2s)) {
+                line.put(messages, messages + 1);
+                line.finish();
+                ++messages;
+            }
+            const auto all = line.outcomes();
+            const auto* const last = all.empty() ? nullptr : std::get_if<failure>(&all.back());
+            return last != nullptr && last->kind == failure_kind::pool_failed;
+        };
+        REQUIRE(eventually(next_fails));
+        const std::size_t until_it_failed = line.outcomes().size();
+        line.put(static_cast<number>(until_it_failed), static_cast<number>(until_it_failed + 10));
+        line.finish();
+        const failure last = std::get<failure>(line.outcomes().back());
+        CHECK(last.kind == failure_kind::pool_failed);
+        CHECK(last.what.find("killed by signal 14") != std::string::npos);
+        CHECK(line.statistics().failures >= 10);
+    }
 }
 
 TEST_CASE("A worker_init that hangs makes wait_for_all throw a process_error") {
