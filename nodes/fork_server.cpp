@@ -180,20 +180,25 @@ private:
 
     /// Reaps one dead worker and tells the parent; false if there was none.
     bool reap_one(int flags) {
-        int status = 0;
-        rusage used{};
-        const pid_t pid = uninterrupted([&] { return ::wait4(-1, &status, flags, &used); });
-        if (pid <= 0) {
-            if (pid == -1 && errno == ECHILD) {
-                workers_.clear();
-            }
+        siginfo_t dead{};
+        if (uninterrupted([&] { return ::waitid(P_ALL, 0, &dead, WEXITED | WNOWAIT | flags); }) == -1) {
+            workers_.clear(); // there are no children
+            return false;
+        }
+        const pid_t pid = dead.si_pid;
+        if (pid == 0) {
             return false;
         }
         const auto found = workers_.find(pid);
+        if (found != workers_.end()) {
+            ::kill(-pid, SIGKILL); // what it forked and left in its group; while the number is surely its own
+        }
+        int status = 0;
+        rusage used{};
+        uninterrupted([&] { return ::wait4(pid, &status, 0, &used); });
         if (found == workers_.end()) {
             return true;
         }
-        ::kill(-pid, SIGKILL); // what the worker forked and left in its group goes with it
         at(step::server_reaped, found->second.who.seat);
         tell({.what = host_event::kind::died,
               .seat = found->second.who.seat,

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -20,6 +21,11 @@
 #include <utility>
 
 namespace forkflow::nodes {
+namespace {
+
+constexpr std::chrono::seconds closing_patience(5);
+
+} // namespace
 
 process_host::process_host(const worker_main& main, const pool_options& options) {
     server_ends ends = connect();
@@ -110,6 +116,7 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
 void process_host::close() {
     const std::scoped_lock lock(closing_);
     closed_ = true;
+    kill_server_at_ = clock::now() + closing_patience;
     ::shutdown(socket_.get(), SHUT_WR);
     ::syscall(SYS_pidfd_send_signal, server_.get(), SIGCONT, nullptr, 0U);
 }
@@ -118,7 +125,24 @@ void process_host::interrupt() {
     ::eventfd_write(interrupt_.get(), 1);
 }
 
+/// Once closed, a fork server that does not end is killed, and the kernel then kills its workers: somebody
+/// may have stopped it again. Returns for how long there is nothing to do, at most `patience_ns`.
+std::int64_t process_host::see_to_end(std::int64_t patience_ns) {
+    const std::scoped_lock lock(closing_);
+    if (!closed_) {
+        return patience_ns;
+    }
+    const clock::time_point now = clock::now();
+    if (now >= kill_server_at_) {
+        ::syscall(SYS_pidfd_send_signal, server_.get(), SIGKILL, nullptr, 0U);
+        kill_server_at_ = now + closing_patience;
+    }
+    const std::int64_t left = std::chrono::nanoseconds(kill_server_at_ - now).count();
+    return patience_ns < 0 ? left : std::min(patience_ns, left);
+}
+
 host_event process_host::next_event(std::int64_t patience_ns) {
+    patience_ns = see_to_end(patience_ns);
     pollfd watched[3] = {
         {socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}, {server_.get(), POLLIN, 0}};
     const timespec patience{.tv_sec = static_cast<time_t>(patience_ns / 1'000'000'000),

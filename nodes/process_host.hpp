@@ -8,6 +8,8 @@
 #include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/worker_host.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -39,6 +41,8 @@ public:
     bool restart() override;
 
 private:
+    using clock = std::chrono::steady_clock;
+
     /// The fork server's ends of what connects it to this process.
     struct server_ends {
         descriptor socket;
@@ -46,14 +50,16 @@ private:
     };
     [[nodiscard]] server_ends connect();
     void launch();
+    [[nodiscard]] std::int64_t see_to_end(std::int64_t patience_ns);
     void wait_for_last_worker();
 
     descriptor socket_;
     descriptor interrupt_; ///< an eventfd
     descriptor lifeline_;  ///< reaches its end once the fork server and all workers are gone
     descriptor server_;    ///< a pidfd: readable once the fork server is dead
-    std::mutex closing_;   ///< between close and restart
+    std::mutex closing_;   ///< guards closed_ and what follows; held by close and restart
     bool closed_ = false;
+    clock::time_point kill_server_at_; ///< once closed
     forkflow::fork_server* launcher_ = nullptr;
     std::unique_ptr<portable_pool> order_;
     int mapping_ = -1;

@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,6 +176,26 @@ TEST_CASE("A node whose fork server or workers somebody has stopped can be destr
             line.reset(); // ends; how long it takes is the watchdog's business
         }
     }
+}
+
+TEST_CASE("A node whose fork server somebody stops again and again can be destroyed") {
+    const bounded_test bounds;
+    auto line = std::make_unique<number_line>(pool_options{.workers = 2}, itself);
+    line->put(0, 10);
+    line->finish();
+    // By pidfd, as the number may be another process's in the end.
+    const auto server = static_cast<int>(::syscall(SYS_pidfd_open, only_fork_server_of(::getpid()), 0U));
+    REQUIRE(server >= 0);
+    std::atomic<bool> over{false};
+    std::thread stopping([&] {
+        while (!over.load()) {
+            ::syscall(SYS_pidfd_send_signal, server, SIGSTOP, nullptr, 0U);
+        }
+    });
+    line.reset(); // ends; how long it takes is the watchdog's business
+    over.store(true);
+    stopping.join();
+    ::close(server);
 }
 
 // ---------------------------------------------------------------------------------------------------------
