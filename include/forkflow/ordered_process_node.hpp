@@ -93,8 +93,9 @@ inline constexpr bool rejecting_policy =
 /// wait for their turn; options.window_bytes bounds the bytes of both. Beyond that, Policy decides:
 /// `queueing` (the default) keeps messages in the node, without a bound; `rejecting` refuses them, so that
 /// predecessors wait (an input_node stops producing), and asks them once there is room. A successor that
-/// refuses an outcome gets it later, and holds up the node: nothing is lost. The policies' lightweight forms
-/// mean the same, as the body never runs in this process.
+/// refuses an outcome gets it later, and holds up the node: nothing is lost, unless Output cannot be copied,
+/// and so cannot be kept for it. The policies' lightweight forms mean the same, as the body never runs in
+/// this process.
 ///
 /// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
 /// nodes, the graph must be idle when the node is destroyed or the graph is reset; messages that are still
@@ -186,9 +187,11 @@ public:
     /// was no room in time, and the message was not taken.
     ///
     /// Who waits helps: the calling thread may emit outcomes to successors, and a thread of oneTBB may run
-    /// other tasks while a successor keeps the node waiting; so hold no lock that they need. A successor that
-    /// the node is just emitting to cannot wait for room: its message is queued, or refused at once if the
-    /// node rejects.
+    /// other tasks while a successor keeps the node waiting, also such from outside of the isolated region
+    /// that it may be in; so hold no lock that they need. A successor that the node is just emitting to
+    /// cannot wait for room: its message is queued, or refused at once if the node rejects. With one thread,
+    /// a node that rejects, and a successor that refuses and needs that thread, at most 100 calls help each
+    /// other on the thread's stack: the next one waits until its timeout.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));
