@@ -353,7 +353,7 @@ bool worker::is_admitted() const { // (A), (D2); acquire: the slot's previous re
 /// Waits for what the collector changes when it releases: until `may()`.
 template <class May>
 void worker::wait_until(May may) {
-    const std::int64_t used = stop_clock(); // waiting for others is not the body's time
+    const std::int64_t used = pause_clock(); // waiting for others is not the body's time
     bool there = for_admission_.wait(may);
     while (!there) {
         seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
@@ -425,13 +425,17 @@ void worker::wait_for_death() const {
     }
 }
 
-std::int64_t worker::stop_clock() {
-    const std::int64_t since = seat_.running_since_ns.load(std::memory_order_relaxed);
-    if (since == 0) {
-        return -1;
+void worker::stop_clock() {
+    if (options_.deadline.count() > 0) {
+        seat_.running_since_ns.store(0, std::memory_order_release);
     }
-    seat_.running_since_ns.store(0, std::memory_order_release);
-    return monotonic_ns() - since;
+}
+
+/// Returns for how long it ran; -1: it did not.
+std::int64_t worker::pause_clock() {
+    const std::int64_t since = seat_.running_since_ns.load(std::memory_order_relaxed);
+    stop_clock();
+    return since == 0 ? -1 : monotonic_ns() - since;
 }
 
 void worker::restart_clock(std::int64_t used_ns) {

@@ -59,7 +59,8 @@ private:
     void wait_until(May may);
     std::size_t ask_for_room(std::size_t bytes);
     std::size_t write_record(const failure& outcome);
-    std::int64_t stop_clock();
+    void stop_clock();
+    std::int64_t pause_clock();
     void restart_clock(std::int64_t used_ns);
     void at(step here) const;
 
