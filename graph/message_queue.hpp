@@ -76,7 +76,7 @@ private:
         if (current_.capacity() > 0 && spare_.size() <= chunks_.size()) {
             spare_.push_back(std::move(current_));
         }
-        current_ = {};
+        current_ = chunk();
     }
 
     std::deque<chunk> chunks_;
