@@ -101,6 +101,9 @@ public:
     /// What is checked in such a view may change after the check.
     [[nodiscard]] std::span<const std::byte> take(std::size_t size) { return {advance(size), size}; }
 
+    /// True if the payload may refer to something: then it is a request, which comes from the parent.
+    [[nodiscard]] bool may_refer() const noexcept { return shared_.data() != nullptr; }
+
     /// The `size` bytes at `offset` of what the payload may refer to. Throws not_decodable if they are not
     /// within it.
     [[nodiscard]] std::span<const std::byte> refer(std::uint64_t offset, std::uint64_t size) const {

@@ -130,7 +130,7 @@ std::int64_t supervisor::tend() {
     if (withdrawn && options_.kill_on_cancel) {
         watch_.condemn_before(*withdrawn);
     }
-    std::int64_t patience = watch_.look();
+    std::int64_t patience = options_.testing.looks ? watch_.look() : -1;
     if (patience < 0) { // nothing is inside
         cancel_look_.rest();
     } else if (cancel_look_.expected()) {

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -23,7 +24,8 @@ namespace forkflow {
 /// **Functions**: pointers to functions, lambdas without captures, and function objects that have a codec
 /// (those that are trivially copyable have). What a worker runs is its own copy of the function, in the
 /// program or library that it was forked with; a function of a library that was loaded later is refused: the
-/// message fails (not_decodable). Members are called through a lambda.
+/// message fails (not_decodable). Members are called through a lambda. A call is no result: one that a body
+/// returns is a failure (not_encodable).
 ///
 /// **Arguments** are copied or moved into the call, as std::thread does, and need a codec. The function is
 /// called with rvalues of its own. Pointers, references, views and reference wrappers are refused by the
@@ -82,9 +84,16 @@ struct codec<call<R>> {
         if (value.state_ == nullptr) {
             throw std::bad_function_call();
         }
+        if (to.references() == nullptr) {
+            throw std::invalid_argument("forkflow: a worker cannot send a call");
+        }
         value.state_->encode(to);
     }
+    /// Jumps to where the bytes say, so they must be the parent's.
     static call<R> decode(reader& from) {
+        if (!from.may_refer()) {
+            throw not_decodable("forkflow: a worker cannot send a call");
+        }
         const auto place = from.read_value<nodes::code_location>();
         return call<R>(reinterpret_cast<typename state::decoder>(nodes::address_of(place))(from));
     }

@@ -374,6 +374,17 @@ TEST_CASE("A library that worker_init loads is found, wherever it lies there") {
     CHECK(value_of(*queue.get()) == 42);
 }
 
+TEST_CASE("A call is no result: the parent runs no code that a worker names") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<int, std::variant<call<int>, failure>> back(
+        pool_options{.workers = 1}, [](int message) { return call<int>(&add, message, 1); });
+    REQUIRE(back.put(1));
+    CHECK(std::get<failure>(*back.get()).kind == failure_kind::not_encodable);
+    const std::vector<std::byte> bytes(64); // as a broken worker may write them
+    forkflow::reader of_a_result(bytes);
+    CHECK_THROWS_AS(forkflow::codec<call<int>>::decode(of_a_result), forkflow::not_decodable);
+}
+
 TEST_CASE("An address that is no code is refused") {
     int data = 0;
     CHECK_THROWS_AS(forkflow::nodes::locate(reinterpret_cast<std::uintptr_t>(&data)), std::invalid_argument);
