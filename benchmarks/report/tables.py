@@ -85,9 +85,10 @@ def payloads(measurements):
             rows.append([m.label.replace("_", " "), size_bytes(m.median("x")), time_ns(m.median("ns")),
                          number(m.median("ratio")), " – ".join(map(number, m.quartiles("ratio"))),
                          number(m.median("faults_per_message")), f"{100 * m.median('share_in_faults'):.0f} %",
-                         f"{m.median('held_mib'):.1f}", f"{m.median('held_later_mib'):.1f}"])
+                         f"{m.median('held_mib'):.1f}",
+                         f"{m.median('held_later_mib'):.1f}" if m.has("held_later_mib") else ""])
     return table(["body", "size", "time", "× memcpy", "quartiles", "page faults", "of processor time in them",
-                  "MiB held after", "and later"], rows)
+                  "MiB held after", "and 2.5 s later"], rows)
 
 
 def windows(measurements):
