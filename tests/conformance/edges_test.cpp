@@ -352,15 +352,40 @@ TEST_CASE("A node with a priority emits before one that has none") {
         flow::function_node<int, int> both(g, flow::serial, [&](int number) {
             // Both nodes want their turn, and the only thread is here. First, or the thread that hears of the
             // outcomes might ask for a turn: as it is not of the arena, when that is heard is anybody's
-            // guess.
-            forkflow::graph::let_pull<message>(low, nothing);
+            // guess. Without priorities the last to ask would get the first turn.
             forkflow::graph::let_pull<message>(high, nothing);
-            low.try_put(mark{1}); // markers are outcomes at once
-            high.try_put(mark{2});
+            forkflow::graph::let_pull<message>(low, nothing);
+            high.try_put(mark{2}); // markers are outcomes at once
+            low.try_put(mark{1});
             return number;
         });
         both.try_put(0);
         g.wait_for_all();
         CHECK(order == std::vector<int>{2, 1});
     });
+}
+
+TEST_CASE(
+    "A successor with a priority is offered an outcome before those without, though its edge is later") {
+    const bounded_test bounds;
+    flow::graph g;
+    int_node node(g, 1, same);
+    std::vector<int> order;
+    // Lightweight: each body runs in the thread that emits, when its turn comes.
+    using noting = flow::function_node<int, int, flow::lightweight>;
+    const auto note = [&](int which) {
+        return [&order, which](int message) noexcept {
+            order.push_back(which);
+            return message;
+        };
+    };
+    noting early(g, flow::unlimited, note(1));
+    noting late(g, flow::unlimited, note(2));
+    noting prior(g, flow::unlimited, note(3), flow::node_priority_t(1));
+    flow::make_edge(node, early);
+    flow::make_edge(node, late);
+    flow::make_edge(node, prior);
+    node.try_put(0);
+    g.wait_for_all();
+    CHECK(order == std::vector<int>{3, 1, 2});
 }
