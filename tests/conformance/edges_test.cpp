@@ -2,6 +2,7 @@
 // Neighbours of every kind: whoever can be a predecessor or a successor of a oneTBB node passes each message
 // once and in order, whoever refuses whom; and edges come and go while messages flow.
 #include "support/catch.hpp"
+#include "support/engine_watchdog.hpp"
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
@@ -23,6 +24,7 @@
 namespace flow = tbb::flow;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::eventually;
 using forkflow_test::int_node;
 using forkflow_test::recorder;
 using forkflow_test::rejecting_node;
@@ -194,24 +196,41 @@ TEST_CASE("Many predecessors of a node that refuses all get their turn") {
 
 TEST_CASE("Edges to predecessors and successors are made and removed while messages flow") {
     const bounded_test bounds;
+    constexpr int held = 50;
+    const shared_flags flags(1);
     flow::graph g;
     flow::queue_node<int> buffer(g);
-    rejecting_node node(g, narrow(), same);
+    rejecting_node node(g, narrow(), [&](int message) {
+        if (message == held) {
+            flags.wait_for(0);
+        }
+        return message;
+    });
     const recorder<int> results(g, node);
-    std::atomic<int> seen_by_other = 0;
+    std::vector<int> seen_by_other;
+    std::atomic<bool> other_has_some = false;
     flow::function_node<int, int, flow::rejecting> other(g, flow::serial, [&](int message) {
-        ++seen_by_other;
+        seen_by_other.push_back(message);
+        other_has_some = true;
         return message;
     });
     flow::make_edge(buffer, node);
+    flow::make_edge(node, other);
     g.reserve_wait();
+    int changes = 0;
+    bool other_took = false;
     std::thread changer([&] {
-        for (int i = 0; i < 200; ++i) {
-            flow::make_edge(node, other);
+        other_took = eventually([&] { return other_has_some.load(); });
+        while (results.size() < count) {
+            flow::remove_edge(node, other);
             flow::remove_edge(buffer, node);
             std::this_thread::yield();
             flow::make_edge(buffer, node);
-            flow::remove_edge(node, other);
+            flow::make_edge(node, other);
+            if (++changes == 10) {
+                flags.set(0); // from here on to the end messages flow
+            }
+            std::this_thread::yield(); // with hardly any time between make and remove nothing would
         }
         g.release_wait();
     });
@@ -219,8 +238,17 @@ TEST_CASE("Edges to predecessors and successors are made and removed while messa
     g.wait_for_all();
     changer.join();
     g.wait_for_all();
-    CHECK(sorted(results.values()) == up_to(count)); // an edge may be there twice for a moment
-    CHECK(seen_by_other <= count);
+    const std::vector<int> values = results.values();
+    CHECK(sorted(values) == up_to(count)); // an edge may be there twice for a moment
+    CHECK(other_took);
+    CHECK(changes > 10);
+    // The other gets some of them, each at most once, in the order in which they left.
+    auto at = values.begin();
+    for (const int seen : seen_by_other) {
+        at = std::find(at, values.end(), seen);
+        REQUIRE(at != values.end());
+        ++at;
+    }
 }
 
 TEST_CASE("Successors that refuse get every outcome in order, by pulling and by reserving") {
