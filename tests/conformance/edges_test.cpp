@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <numeric>
@@ -22,6 +23,7 @@
 #include <vector>
 
 namespace flow = tbb::flow;
+using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::eventually;
@@ -162,12 +164,26 @@ TEST_CASE("No message is taken from a buffer that cannot be admitted") {
     for (int i = 0; i < 3; ++i) {
         buffer.try_put(i);
     }
-    flags.wait_for(0); // message 0 is in its body, and no other has room
-    CHECK(node.statistics().received == 1);
-    std::thread other([&] { flags.set(1); });
+    flags.wait_for(0);               // message 0 is in its body, and no other has room
+    CHECK_FALSE(node.put(99, 20ms)); // nor has it room after it has looked again
+    const forkflow::statistics full = node.statistics();
+    CHECK(full.received == 1);
+    CHECK(full.queued == 0);
+    flow::remove_edge(buffer, node);
+    for (const int left : {1, 2}) { // the buffer has them all, for whoever asks
+        int value = -1;
+        CHECK(buffer.try_get(value));
+        CHECK(value == left);
+    }
+    int none = -1;
+    CHECK_FALSE(buffer.try_get(none));
+    flags.set(1);
     g.wait_for_all();
-    other.join();
-    CHECK(results.values() == up_to(3));
+    CHECK(results.values() == up_to(1));
+    flow::make_edge(buffer, node);
+    buffer.try_put(1);
+    g.wait_for_all();
+    CHECK(results.values() == up_to(2));
 }
 
 TEST_CASE("Many predecessors of a node that refuses all get their turn") {
