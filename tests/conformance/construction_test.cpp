@@ -146,12 +146,46 @@ TEST_CASE("A body may return what can only be moved") {
     const auto make = [](int message) { return std::make_unique<int>(message); };
     ordered_process_node<int, std::shared_ptr<int>> shared(g, 1, make);
     const recorder<std::shared_ptr<int>> results(g, shared);
-    const ordered_process_node unique(g, 1, make); // no node of oneTBB can take it from here, but it compiles
-    STATIC_REQUIRE(std::is_same_v<decltype(unique), const ordered_process_node<int, std::unique_ptr<int>>>);
     shared.try_put(5);
     g.wait_for_all();
     REQUIRE(results.size() == 1);
     CHECK(*results.values().front() == 5);
+}
+
+TEST_CASE("What can only be moved leaves by reference, in order, and is missed by who refuses it") {
+    const bounded_test bounds;
+    using owned = std::unique_ptr<int>;
+    flow::graph g;
+    // No node of oneTBB takes it from here.
+    ordered_process_node node(g, 2, [](int message) { return std::make_unique<int>(message); });
+    STATIC_REQUIRE(std::is_same_v<decltype(node), ordered_process_node<int, owned>>);
+    std::vector<int> got;
+    forkflow_test::own_receiver<owned> taking(g, [&](const owned& one) {
+        got.push_back(*one);
+        return true;
+    });
+    std::vector<int> taken_by_other;
+    forkflow_test::own_receiver<owned> refusing_some(
+        g,
+        [&](const owned& one) {
+            if (*one % 10 != 3) {
+                taken_by_other.push_back(*one);
+            }
+            return *one % 10 != 3;
+        },
+        [](flow::sender<owned>& /*from*/) { FAIL_CHECK("there is nothing that could be kept for it"); });
+    flow::make_edge<owned>(node, taking);
+    flow::make_edge<owned>(node, refusing_some);
+    for (int i = 0; i < 100; ++i) {
+        node.try_put(i);
+    }
+    g.wait_for_all();
+    REQUIRE(got.size() == 100);
+    CHECK(std::is_sorted(got.begin(), got.end()));
+    CHECK(got.front() == 0);
+    CHECK(got.back() == 99);
+    std::erase_if(got, [](int value) { return value % 10 == 3; });
+    CHECK(taken_by_other == got);
 }
 
 TEMPLATE_TEST_CASE("Inputs need no assignment, outputs no assignment and no default", "", in_threads,

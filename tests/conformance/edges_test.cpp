@@ -2,6 +2,7 @@
 // Neighbours of every kind: whoever can be a predecessor or a successor of a oneTBB node passes each message
 // once and in order, whoever refuses whom; and edges come and go while messages flow.
 #include "support/catch.hpp"
+#include "support/engine_watchdog.hpp"
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <numeric>
@@ -21,8 +23,10 @@
 #include <vector>
 
 namespace flow = tbb::flow;
+using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::eventually;
 using forkflow_test::int_node;
 using forkflow_test::recorder;
 using forkflow_test::rejecting_node;
@@ -160,12 +164,26 @@ TEST_CASE("No message is taken from a buffer that cannot be admitted") {
     for (int i = 0; i < 3; ++i) {
         buffer.try_put(i);
     }
-    flags.wait_for(0); // message 0 is in its body, and no other has room
-    CHECK(node.statistics().received == 1);
-    std::thread other([&] { flags.set(1); });
+    flags.wait_for(0);               // message 0 is in its body, and no other has room
+    CHECK_FALSE(node.put(99, 20ms)); // nor has it room after it has looked again
+    const forkflow::statistics full = node.statistics();
+    CHECK(full.received == 1);
+    CHECK(full.queued == 0);
+    flow::remove_edge(buffer, node);
+    for (const int left : {1, 2}) { // the buffer has them all, for whoever asks
+        int value = -1;
+        CHECK(buffer.try_get(value));
+        CHECK(value == left);
+    }
+    int none = -1;
+    CHECK_FALSE(buffer.try_get(none));
+    flags.set(1);
     g.wait_for_all();
-    other.join();
-    CHECK(results.values() == up_to(3));
+    CHECK(results.values() == up_to(1));
+    flow::make_edge(buffer, node);
+    buffer.try_put(1);
+    g.wait_for_all();
+    CHECK(results.values() == up_to(2));
 }
 
 TEST_CASE("Many predecessors of a node that refuses all get their turn") {
@@ -194,24 +212,41 @@ TEST_CASE("Many predecessors of a node that refuses all get their turn") {
 
 TEST_CASE("Edges to predecessors and successors are made and removed while messages flow") {
     const bounded_test bounds;
+    constexpr int held = 50;
+    const shared_flags flags(1);
     flow::graph g;
     flow::queue_node<int> buffer(g);
-    rejecting_node node(g, narrow(), same);
+    rejecting_node node(g, narrow(), [&](int message) {
+        if (message == held) {
+            flags.wait_for(0);
+        }
+        return message;
+    });
     const recorder<int> results(g, node);
-    std::atomic<int> seen_by_other = 0;
+    std::vector<int> seen_by_other;
+    std::atomic<bool> other_has_some = false;
     flow::function_node<int, int, flow::rejecting> other(g, flow::serial, [&](int message) {
-        ++seen_by_other;
+        seen_by_other.push_back(message);
+        other_has_some = true;
         return message;
     });
     flow::make_edge(buffer, node);
+    flow::make_edge(node, other);
     g.reserve_wait();
+    int changes = 0;
+    bool other_took = false;
     std::thread changer([&] {
-        for (int i = 0; i < 200; ++i) {
-            flow::make_edge(node, other);
+        other_took = eventually([&] { return other_has_some.load(); });
+        while (results.size() < count) {
+            flow::remove_edge(node, other);
             flow::remove_edge(buffer, node);
             std::this_thread::yield();
             flow::make_edge(buffer, node);
-            flow::remove_edge(node, other);
+            flow::make_edge(node, other);
+            if (++changes == 10) {
+                flags.set(0); // from here on to the end messages flow
+            }
+            std::this_thread::yield(); // with hardly any time between make and remove nothing would
         }
         g.release_wait();
     });
@@ -219,8 +254,17 @@ TEST_CASE("Edges to predecessors and successors are made and removed while messa
     g.wait_for_all();
     changer.join();
     g.wait_for_all();
-    CHECK(sorted(results.values()) == up_to(count)); // an edge may be there twice for a moment
-    CHECK(seen_by_other <= count);
+    const std::vector<int> values = results.values();
+    CHECK(sorted(values) == up_to(count)); // an edge may be there twice for a moment
+    CHECK(other_took);
+    CHECK(changes > 10);
+    // The other gets some of them, each at most once, in the order in which they left.
+    auto at = values.begin();
+    for (const int seen : seen_by_other) {
+        at = std::find(at, values.end(), seen);
+        REQUIRE(at != values.end());
+        ++at;
+    }
 }
 
 TEST_CASE("Successors that refuse get every outcome in order, by pulling and by reserving") {
@@ -352,15 +396,40 @@ TEST_CASE("A node with a priority emits before one that has none") {
         flow::function_node<int, int> both(g, flow::serial, [&](int number) {
             // Both nodes want their turn, and the only thread is here. First, or the thread that hears of the
             // outcomes might ask for a turn: as it is not of the arena, when that is heard is anybody's
-            // guess.
-            forkflow::graph::let_pull<message>(low, nothing);
+            // guess. Without priorities the last to ask would get the first turn.
             forkflow::graph::let_pull<message>(high, nothing);
-            low.try_put(mark{1}); // markers are outcomes at once
-            high.try_put(mark{2});
+            forkflow::graph::let_pull<message>(low, nothing);
+            high.try_put(mark{2}); // markers are outcomes at once
+            low.try_put(mark{1});
             return number;
         });
         both.try_put(0);
         g.wait_for_all();
         CHECK(order == std::vector<int>{2, 1});
     });
+}
+
+TEST_CASE(
+    "A successor with a priority is offered an outcome before those without, though its edge is later") {
+    const bounded_test bounds;
+    flow::graph g;
+    int_node node(g, 1, same);
+    std::vector<int> order;
+    // Lightweight: each body runs in the thread that emits, when its turn comes.
+    using noting = flow::function_node<int, int, flow::lightweight>;
+    const auto note = [&](int which) {
+        return [&order, which](int message) noexcept {
+            order.push_back(which);
+            return message;
+        };
+    };
+    noting early(g, flow::unlimited, note(1));
+    noting late(g, flow::unlimited, note(2));
+    noting prior(g, flow::unlimited, note(3), flow::node_priority_t(1));
+    flow::make_edge(node, early);
+    flow::make_edge(node, late);
+    flow::make_edge(node, prior);
+    node.try_put(0);
+    g.wait_for_all();
+    CHECK(order == std::vector<int>{3, 1, 2});
 }

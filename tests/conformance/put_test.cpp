@@ -123,6 +123,26 @@ TEST_CASE("With one thread, bodies that put into a full node get all through to 
     });
 }
 
+TEST_CASE("With one thread, bodies that wait on top of each other get all through a rejecting node") {
+    const bounded_test bounds;
+    with_one_thread([](flow::graph& g) {
+        constexpr int nested = 90; // more than 100 waits on one stack are too many for a rejecting node
+        rejecting_node node(g, tiny(), same);
+        auto bodies = putter(g, flow::unlimited, node);
+        std::vector<int> got;
+        rejecting_sink sink(g, flow::serial, [&](int message) {
+            got.push_back(message);
+            return message;
+        });
+        flow::make_edge(node, sink);
+        for (int i = 0; i < nested; ++i) {
+            REQUIRE(bodies.try_put(i));
+        }
+        g.wait_for_all();
+        CHECK(sorted(got) == up_to(nested));
+    });
+}
+
 TEST_CASE("With one thread, bodies that put get all through a chain of nodes that refuse each other") {
     const bounded_test bounds;
     with_one_thread([](flow::graph& g) {

@@ -135,6 +135,20 @@ TEST_CASE("A successor that throws ends the graph, and after a reset the node wo
         graph.wait_for_all();
         CHECK(got == up_to(50));
     }
+    SECTION("while it is offered an outcome") {
+        forkflow_test::own_receiver<int> sink(graph, [&](int message) { return body(message) == message; });
+        flow::make_edge<int>(node, sink);
+        const recorder<int> after_it(graph, node);
+        put_all(node, 100);
+        CHECK_THROWS_WITH(graph.wait_for_all(), "the sink is broken");
+        CHECK(after_it.size() == 0);
+        broken = false;
+        graph.reset();
+        put_all(node, 50);
+        graph.wait_for_all();
+        CHECK(got == up_to(50));
+        CHECK(after_it.values() == up_to(50));
+    }
 }
 
 TEST_CASE("Three nodes in a row that refuse each other pass on every message, in order") {

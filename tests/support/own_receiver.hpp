@@ -10,13 +10,16 @@
 
 namespace forkflow_test {
 
-/// Never asks for what it has refused.
+/// Does not ask for what it has refused, unless the test does: `may_ask` is told whom, each time that an edge
+/// is turned round.
 template <class T>
 class own_receiver final : public tbb::flow::receiver<T> {
 public:
-    own_receiver(tbb::flow::graph& owner, std::function<bool(const T&)> take)
+    own_receiver(tbb::flow::graph& owner, std::function<bool(const T&)> take,
+                 std::function<void(tbb::flow::sender<T>&)> may_ask = nullptr)
         : graph_(owner)
-        , take_(std::move(take)) {}
+        , take_(std::move(take))
+        , may_ask_(std::move(may_ask)) {}
 
 private:
     forkflow::graph::graph_task* try_put_task(const T& offered) override {
@@ -28,12 +31,19 @@ private:
         return try_put_task(offered);
     }
 #endif
+    bool register_predecessor(tbb::flow::sender<T>& from) override {
+        if (may_ask_) {
+            may_ask_(from);
+        }
+        return may_ask_ != nullptr;
+    }
     tbb::flow::graph& graph_reference() const override {
         return graph_;
     }
 
     tbb::flow::graph& graph_;
     std::function<bool(const T&)> take_;
+    std::function<void(tbb::flow::sender<T>&)> may_ask_;
 };
 
 } // namespace forkflow_test
