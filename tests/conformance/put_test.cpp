@@ -8,6 +8,7 @@
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
+#include <forkflow/graph/protocol.hpp>
 #include <forkflow/ordered_process_node.hpp>
 
 #include <oneapi/tbb/global_control.h>
@@ -128,18 +129,49 @@ TEST_CASE("With one thread, bodies that wait on top of each other get all throug
     with_one_thread([](flow::graph& g) {
         constexpr int nested = 90; // more than 100 waits on one stack are too many for a rejecting node
         rejecting_node node(g, tiny(), same);
-        auto bodies = putter(g, flow::unlimited, node);
         std::vector<int> got;
-        rejecting_sink sink(g, flow::serial, [&](int message) {
-            got.push_back(message);
-            return message;
-        });
-        flow::make_edge(node, sink);
-        for (int i = 0; i < nested; ++i) {
-            REQUIRE(bodies.try_put(i));
+        int begun = 0;
+        const auto put_all_through = [&](const auto& before_last) {
+            flow::function_node<int, int> bodies(g, flow::unlimited, [&](int message) {
+                if (++begun == nested) {
+                    before_last();
+                }
+                CHECK(node.put(message, for_ever));
+                return message;
+            });
+            for (int i = 0; i < nested; ++i) {
+                REQUIRE(bodies.try_put(i));
+            }
+            g.wait_for_all();
+            CHECK(sorted(got) == up_to(nested));
+        };
+        SECTION("before a sink that takes one at a time") {
+            rejecting_sink sink(g, flow::serial, [&](int message) {
+                got.push_back(message);
+                return message;
+            });
+            flow::make_edge(node, sink);
+            put_all_through([] {});
         }
-        g.wait_for_all();
-        CHECK(sorted(got) == up_to(nested));
+        SECTION("before a sink that refuses until the last of them has begun") {
+            bool open = false;
+            flow::sender<int>* refused = nullptr;
+            forkflow_test::own_receiver<int> sink(
+                g,
+                [&](int message) {
+                    if (open) {
+                        got.push_back(message);
+                    }
+                    return open;
+                },
+                [&](flow::sender<int>& from) { refused = &from; });
+            flow::make_edge<int>(node, sink);
+            put_all_through([&] {
+                REQUIRE(refused != nullptr);
+                open = true;
+                forkflow::graph::let_push<int>(*refused, sink);
+            });
+        }
     });
 }
 
