@@ -545,6 +545,14 @@ proctype producer(byte me) {
     do
     :: look_for_room();
        atomic {
+           if
+           :: next >= MESSAGES -> // another producer has taken the last number
+               count = 0;
+               i = 0;
+               reserving = 0;
+               break
+           :: else
+           fi;
            room = (count + 1 <= REQUESTS);
            count = 0;
            i = 0;
