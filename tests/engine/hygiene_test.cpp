@@ -24,6 +24,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -452,6 +453,25 @@ TEST_CASE("A crash leaves its stack, also that of a stack overflow") {
         CHECK(got.failure.signal == SIGKILL);
         CHECK(got.failure.stack_trace.empty());
     }
+}
+
+TEST_CASE("A crash tells how much memory its worker had at the most") {
+    const engine_watchdog watchdog("peak memory");
+    constexpr std::size_t taken = std::size_t{64} << 20U;
+    asked_worker worker([]() -> std::string {
+        auto memory = std::make_unique_for_overwrite<char[]>(taken);
+        for (std::size_t place = 0; place < taken; place += page_bytes) {
+            static_cast<volatile char&>(memory[place]) = 'x';
+        }
+        memory.reset(); // given back: the peak counts, and not the end
+        engine_hygiene::crashes_here();
+        return "";
+    });
+    const forkflow::failure got = worker.ask().failure;
+    CHECK(got.signal == SIGSEGV);
+    CHECK(got.peak_memory_kib >= taken >> 10U);
+    // The worker itself takes little; but the address sanitizer keeps books, and memory that was freed.
+    CHECK(got.peak_memory_kib < (std::size_t{256} << 10U));
 }
 
 TEST_CASE("An application that reaps every child itself loses no worker's death and finds no worker") {

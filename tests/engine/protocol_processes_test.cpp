@@ -45,15 +45,21 @@ private:
     std::size_t threads_ = threads();
 };
 
-/// The process that started this worker.
-pid_t parent_of(pid_t process) {
+/// What the kernel says about this process; empty if it is gone.
+std::string status_of(pid_t process, const std::string& field) {
     std::ifstream file("/proc/" + std::to_string(process) + "/status");
     for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("PPid:")) {
-            return static_cast<pid_t>(std::stoi(line.substr(5)));
+        if (line.starts_with(field + ":\t")) {
+            return line.substr(field.size() + 2);
         }
     }
-    return -1;
+    return "";
+}
+
+/// The process that started this worker.
+pid_t parent_of(pid_t process) {
+    const std::string pid = status_of(process, "PPid");
+    return pid.empty() ? -1 : static_cast<pid_t>(std::stoi(pid));
 }
 
 } // namespace
@@ -214,6 +220,34 @@ TEST_CASE("A stopped worker is killed when its deadline passes, and cannot come 
     CHECK(faults(outcomes).empty());
     CHECK(outcomes[5].attempts == 2);
     CHECK(extra_attempts(outcomes) == 1);
+}
+
+TEST_CASE("A pool's only worker that is stopped in its sleep is replaced, and costs no attempt") {
+    const nothing_is_left_behind check;
+    // Without a deadline, who stands still is looked at after 1, 2, 4, … seconds.
+    for (const int deadline_ms : {300, 0}) {
+        CAPTURE(deadline_ms);
+        const engine_watchdog watchdog("a worker stopped in its sleep", std::chrono::seconds(60));
+        pool_options options = small_pool(1, 8, 8);
+        options.deadline = std::chrono::milliseconds(deadline_ms);
+        engine<world> tested(options);
+        std::vector<seen_outcome> outcomes;
+        put_and_collect(tested, 3, outcomes);
+        const pid_t sleeper = tested.world().task(0);
+        const auto& idle = rings_of(rings_key(), tested.pool()).idle_seats().words[0];
+        REQUIRE(eventually([&] { return idle.load() == 1 && tested.world().asleep(0); }));
+        ::kill(sleeper, SIGSTOP);
+        REQUIRE(eventually([&] { return status_of(sleeper, "State").starts_with("T"); }));
+        CHECK(tested.statistics().deaths == 0); // nobody is killed for his sleep
+        put_and_collect(tested, 1, outcomes);
+        CHECK(tested.world().task(0) != sleeper);
+        CHECK(tested.statistics().deaths == 1);
+        put_and_collect(tested, 20, outcomes);
+        CHECK(faults(outcomes).empty());
+        CHECK(std::none_of(outcomes.begin(), outcomes.end(), [](const auto& one) { return one.failed; }));
+        CHECK(extra_attempts(outcomes) == 0);
+        CHECK(tested.statistics().deaths == 1);
+    }
 }
 
 TEST_CASE("When the fork server is killed, no worker outlives it, and every message fails") {

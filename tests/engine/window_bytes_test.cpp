@@ -132,11 +132,5 @@ TEST_CASE("Over processes, results take no more bytes than the bound, but for on
 }
 
 TEST_CASE("Over processes, a death with bytes costs an attempt and no bytes") {
-    for (const unsigned attempts : {1U, 2U}) {
-        for (const step here : {step::room_made, step::awaiting_admission, step::written}) {
-            a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(here, 0, attempts);
-        }
-        a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::room_made, 4, attempts);
-        a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::written, 4, attempts);
-    }
+    deaths_with_bytes_cost_attempts_and_no_bytes<world>();
 }

@@ -29,12 +29,5 @@ TEST_CASE("Over threads, results take no more bytes than the bound, but for one"
 }
 
 TEST_CASE("Over threads, a death with bytes costs an attempt and no bytes") {
-    for (const std::uint32_t when : {0U, 1U, 5U}) {
-        for (const unsigned attempts : {1U, 2U}) {
-            a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::room_made, when, attempts);
-            a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::written, when, attempts);
-        }
-    }
-    a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::awaiting_admission, 0, 1);
-    a_death_with_bytes_costs_an_attempt_and_no_bytes<world>(step::awaiting_admission, 0, 2);
+    deaths_with_bytes_cost_attempts_and_no_bytes<world>();
 }

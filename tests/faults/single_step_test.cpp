@@ -4,7 +4,8 @@
 // instruction k. Nothing may be lost, doubled or stuck, and the charge is what the state word says.
 //
 // Of all k an ordinary run takes a sample, with a seed that it prints. FORKFLOW_SINGLE_STEP=all takes every
-// k; FORKFLOW_SEED replays a sample.
+// k; FORKFLOW_SEED replays a sample. Where ptrace is refused nothing is tried; with FORKFLOW_REQUIRE_PTRACE
+// set that is a failure.
 #include "support/engine_death_scenarios.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
@@ -310,6 +311,9 @@ void cut_everywhere(beginning from, const char* name) {
     std::string wrong;
     const cut whole = whole_cycle(tested, wrong);
     if (tested.refused()) {
+        if (std::getenv("FORKFLOW_REQUIRE_PTRACE") != nullptr) {
+            FAIL("FORKFLOW_REQUIRE_PTRACE is set, but this environment refuses ptrace");
+        }
         WARN("left out: this environment refuses ptrace");
         return;
     }

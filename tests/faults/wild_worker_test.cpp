@@ -22,9 +22,12 @@ struct wildness {
     std::size_t workers = 3;
     std::size_t window = 8;
     bool recycles = false;
+    bool bounds_bytes = false; ///< results are large, and one of them is nearly all that is allowed
 };
 
 constexpr sequence wild_messages = 60;
+constexpr std::size_t pages_allowed = 4;
+constexpr std::size_t pages_of_a_result = 3;
 
 void go_wild(const wildness& how, const open_memory_map& map, std::uint32_t time) {
     std::mt19937_64 random(std::uint64_t{how.seed} * 1'000'003 + time);
@@ -51,22 +54,41 @@ bool ends_by_deadline(ending end) {
     return end == ending::lingers || end == ending::goes_on;
 }
 
+/// Of what waits, only the next one to leave may exceed the bound; and when all has left, nothing is held or
+/// counted.
+void check_bytes(engine<process_world>& tested) {
+    tested.put_many(6);
+    for (int i = 0; i < 6; ++i) {
+        REQUIRE(eventually([&] { return tested.statistics().finished > 0; }));
+        CHECK(tested.held_pages() <= pages_allowed + pages_of_a_result);
+        CHECK(faults(tested.collect(1)).empty());
+    }
+    CHECK(tested.held_pages() == 0);
+    CHECK(tested.pool().has_room());
+}
+
 /// Every eleventh of the first messages goes wild, in some of its attempts; later ones are harmless.
 void wild_workers_cost_failures(const wildness& how) {
     CAPTURE(static_cast<int>(how.part), static_cast<int>(how.bytes), static_cast<int>(how.end), how.seed,
-            how.workers, how.window, how.recycles);
+            how.workers, how.window, how.recycles, how.bounds_bytes);
     const engine_watchdog watchdog("a wild worker");
     pool_options options = small_pool(how.workers, how.window, 8);
     options.deadline = std::chrono::milliseconds(ends_by_deadline(how.end) ? 100 : 0);
     options.recycle_after = how.recycles ? 7 : 0;
     options.testing.first_sequence = sequence{0} - wild_messages / 2;
+    if (how.bounds_bytes) {
+        options.max_message_bytes = options.window_bytes = pages_allowed * forkflow::nodes::page_bytes;
+    }
+    const std::size_t longer = how.bounds_bytes ? (pages_of_a_result - 1) * forkflow::nodes::page_bytes : 0;
     const open_memory_map map(options);
     shared_value<std::atomic<std::uint32_t>> times;
-    engine<process_world> tested(options, {}, [&](std::uint64_t index) {
+    const inner_body body = [&](std::uint64_t index) {
         if (index < wild_messages && index % 11 == 5) {
             go_wild(how, map, times->fetch_add(1));
         }
-    });
+    };
+    engine<process_world> tested(options, {}, checking_body(body, longer), [](auto&) {});
+    tested.longer_results = longer;
     const auto stream = [&](std::size_t count, bool markers) {
         std::thread producer([&] {
             for (std::size_t i = 0; i < count; ++i) {
@@ -93,6 +115,9 @@ void wild_workers_cost_failures(const wildness& how) {
     CHECK(faults(calm).empty());
     CHECK(std::none_of(calm.begin(), calm.end(), [](const seen_outcome& one) { return one.failed; }));
     CHECK(tested.statistics().in_flight == 0);
+    if (how.bounds_bytes) { // the bound on bytes is what it was
+        check_bytes(tested);
+    }
 }
 
 } // namespace
@@ -126,4 +151,22 @@ TEST_CASE("A worker that writes until its deadline passes is ended all the same"
     wild_workers_cost_failures({wild_part::all, wild_bytes::ones, ending::lingers, 1});
     wild_workers_cost_failures({wild_part::seats, wild_bytes::random, ending::lingers, 2});
     wild_workers_cost_failures({wild_part::seats, wild_bytes::random, ending::goes_on, 3});
+}
+
+TEST_CASE("With a bound on bytes, a wild worker costs failures, and the bound holds again after a lap") {
+    for (const wild_part part : {wild_part::held, wild_part::blocked, wild_part::seats, wild_part::results,
+                                 wild_part::states, wild_part::all}) {
+        for (const wild_bytes bytes : {wild_bytes::ones, wild_bytes::zeros, wild_bytes::random}) {
+            const auto end = static_cast<ending>((static_cast<int>(part) + static_cast<int>(bytes)) % 3);
+            wild_workers_cost_failures(
+                {.part = part, .bytes = bytes, .end = end, .seed = 1, .bounds_bytes = true});
+        }
+    }
+    for (unsigned seed = 1; seed <= 3; ++seed) {
+        wild_workers_cost_failures({.part = wild_part::held,
+                                    .bytes = wild_bytes::bit_flips,
+                                    .end = ending::goes_on,
+                                    .seed = seed,
+                                    .bounds_bytes = true});
+    }
 }

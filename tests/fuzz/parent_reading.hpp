@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The parent's side of the protocol over memory in which anything may stand: a script of bytes says what wild
-// workers write, who dies, what is put and when it is collected.
+// The parent's side of the protocol over memory in which anything may stand: a script of bytes says how the
+// pool is bounded, what workers do and wild ones write, who dies, what is put and when it is collected.
 #pragma once
 
+#include <forkflow/nodes/extent_memory.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/supervisor.hpp>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -60,6 +63,10 @@ public:
         supervisor_.run();
         collect();
         demand(emitted_ == requests_.next());
+        demand(requests_.has_room()); // no byte is counted any more
+        sweep();
+        sweep();
+        demand(extents_.kept_bytes() == 0);
     }
 
     void start(std::uint32_t seat, std::uint32_t incarnation) override {
@@ -97,8 +104,26 @@ public:
     }
 
 private:
+    static constexpr std::size_t page = forkflow::nodes::page_bytes;
+
+    static forkflow::pool_options options_from(script& from) {
+        // The clock decides nothing: all have time, or nobody whose clock runs.
+        constexpr std::array deadlines = {std::chrono::nanoseconds(0), std::chrono::nanoseconds(1),
+                                          std::chrono::nanoseconds(std::chrono::hours(24 * 365))};
+        constexpr std::array<std::size_t, 4> bounds = {0, 600, 2 * page, 8 * page};
+        return forkflow::resolved({.workers = 3,
+                                   .window = 4,
+                                   .requests = 5,
+                                   .max_message_bytes = 3 * page,
+                                   .window_bytes = bounds[from.below(bounds.size())],
+                                   .deadline = deadlines[from.below(deadlines.size())],
+                                   .attempts = 3,
+                                   .recycle_after = 1,
+                                   .init_deadline = {}});
+    }
+
     void act() {
-        switch (script_.below(8)) {
+        switch (script_.below(12)) {
         case 0:
         case 1:
             scribble();
@@ -115,6 +140,14 @@ private:
         case 4:
             (void)requests_.count();
             (void)requests_.arm_for_room();
+            break;
+        case 5:
+            sweep();
+            break;
+        case 6:
+        case 7:
+        case 8:
+            work();
             break;
         default:
             put();
@@ -144,6 +177,44 @@ private:
             alive_.erase(gone);
         }
     }
+    /// As workers do, in part: claims a message, starts its clock, holds pages, publishes. In numbers and
+    /// sizes the script may lie.
+    void work() {
+        using namespace forkflow::nodes;
+        if (alive_.empty()) {
+            return;
+        }
+        const worker_identity who = alive_[script_.below(static_cast<std::uint32_t>(alive_.size()))];
+        const sequence number = window_.next_to_emit() + script_.below(6);
+        const auto most = static_cast<std::uint32_t>(options_.max_message_bytes / page);
+        state_word word = state_word::unpacked(shared_.state(number).load());
+        seat_block& seat = shared_.seat(who.seat);
+        switch (script_.below(4)) {
+        case 0:
+            seat.running_since_ns = std::chrono::steady_clock::now().time_since_epoch().count();
+            break;
+        case 1:
+            shared_.held_pages(number) = script_.below(most + 3) | (script_.below(4) == 0 ? asking_bit : 0U);
+            break;
+        case 2:
+            if (word.state == message_state::ready) {
+                word.state = message_state::claimed;
+                word.seat = who.seat;
+                word.incarnation = who.incarnation;
+            }
+            break;
+        default:
+            if (word.state == message_state::claimed) {
+                word.state = message_state::published;
+                slot_header& header = shared_.result(number).header;
+                header.length_bytes = script_.below(static_cast<std::uint32_t>(most * page + 100));
+                header.kind = script_.below(3);
+                header.number = number;
+                seat.running_since_ns = 0;
+            }
+        }
+        shared_.state(number) = word.packed();
+    }
     void put() {
         using forkflow::nodes::message_kind;
         const bool marker = script_.below(4) == 0;
@@ -154,7 +225,13 @@ private:
             } else if (script_.below(8) == 0) {
                 requests_.commit_failure(*number, {});
             } else {
-                requests_.commit_request(*number, 0);
+                forkflow::nodes::byte_writer to = extents_.request_writer(*number);
+                const std::vector<std::byte> bytes(
+                    script_.below(static_cast<std::uint32_t>(options_.max_message_bytes + 1)));
+                to.write(bytes.data(), bytes.size());
+                demand(!to.overflowed());
+                requests_.commit_request(*number, bytes.size());
+                supervisor_.message_committed();
             }
         }
     }
@@ -162,10 +239,29 @@ private:
     void collect() {
         while (const auto outcome = window_.peek()) {
             demand(outcome->number == emitted_ && emitted_ != requests_.next());
+            if (outcome->payload.size() > forkflow::nodes::inline_bytes) {
+                demand(extents_.is_result_there(outcome->number, outcome->payload.size()));
+            }
             read(*outcome);
             ++emitted_;
-            window_.release();
+            release(outcome->number);
         }
+    }
+    /// As nodes::pool does.
+    void release(sequence number) {
+        if (options_.window_bytes == 0) {
+            window_.release();
+            return;
+        }
+        requests_.forget_bytes(number);
+        extents_.trim(number);
+        shared_.held_pages(number) = 0;
+        window_.release();
+        window_.admit();
+    }
+    void sweep() {
+        const std::unique_lock no_numbers = requests_.no_new_numbers();
+        extents_.sweep(window_.next_to_emit(), requests_.next());
     }
     void read(const forkflow::nodes::waiting_outcome& outcome) {
         using namespace forkflow::nodes;
@@ -187,19 +283,14 @@ private:
     }
 
     script script_;
-    const forkflow::pool_options options_ = forkflow::resolved({.workers = 3,
-                                                                .window = 4,
-                                                                .requests = 5,
-                                                                .max_message_bytes = 600,
-                                                                .attempts = 3,
-                                                                .recycle_after = 1,
-                                                                .init_deadline = {}});
+    const forkflow::pool_options options_ = options_from(script_);
     const forkflow::nodes::rings shared_{options_, sequence{0} - 5};
     forkflow::nodes::seat_table seats_{shared_.seats()};
     forkflow::nodes::reorder_window window_{shared_};
     forkflow::nodes::failure_shelf failures_{shared_.capacity()};
     forkflow::nodes::word_guard guard_{shared_, seats_, failures_};
     forkflow::nodes::request_ring requests_{shared_, window_, failures_, guard_};
+    forkflow::nodes::extent_memory extents_{shared_};
     forkflow::nodes::supervisor supervisor_{shared_,   options_, requests_, window_,
                                             failures_, seats_,   guard_,    *this};
     std::vector<worker_identity> alive_;

@@ -9,13 +9,17 @@
 // any later time). How many deaths and deadlines really come is chosen at the beginning, so that no death
 // that "still could come" hides a state in which everybody sleeps.
 //
-// Left out, and why that is sound:
+// Left out, and why that is sound, or that it is not shown:
 // - Bytes of messages: a ghost per result slot says whose result lies there and who writes it.
 // - Time: any claim may be found overdue at any time; a vacancy may end at any time. A superset of real runs.
 // - The order of memory accesses is the program's. Those that matter are seq_cst; the two relaxed stores
 //   (bell := 0, awaited) are released by the step that follows them.
 // - The fork server: a start takes effect at once, a death is seen when the supervisor gets to it.
 // - The parent's threads: any number of producers and one collector, each woken by every ring of the parent.
+// - The bound on bytes, `window_bytes`: its part of (D2), the words of held pages, and of (D4), the bytes that the
+//   parent counts. Not shown here at all; tests/engine/window_bytes_*test tries what they can.
+// - Withdrawal and `kill_on_cancel`. To condemn for it is the same step as for a deadline; that nothing withdrawn
+//   is retried, and what is committed meanwhile, only tests show.
 // - Wild workers, a failed pool, the end of the pool, and the watch on who stands still (it is a second line:
 //   the model must do without it).
 // - Ghosts (written here with the step that they describe) check; nobody decides by them.
@@ -541,6 +545,14 @@ proctype producer(byte me) {
     do
     :: look_for_room();
        atomic {
+           if
+           :: next >= MESSAGES -> // another producer has taken the last number
+               count = 0;
+               i = 0;
+               reserving = 0;
+               break
+           :: else
+           fi;
            room = (count + 1 <= REQUESTS);
            count = 0;
            i = 0;

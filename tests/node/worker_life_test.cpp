@@ -2,6 +2,7 @@
 // The life of workers as a node's user sees it: initialised, replaced, given a deadline.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/processes.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
@@ -18,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -125,6 +127,93 @@ TEST_CASE("A body that stops its own process runs out of time, and its neighbour
     const bounded_test bounds;
     check_deadline(habit::stops_itself, 1);
     check_deadline(habit::stops_itself, 2);
+}
+
+namespace {
+
+/// A process that a body or a test forked; it ends at the latest with this, and in a minute if we do not.
+class forked_process {
+public:
+    /// Forks one that does nothing.
+    static ::pid_t start() {
+        const ::pid_t pid = ::fork();
+        if (pid == 0) {
+            for (::alarm(60);;) {
+                ::pause();
+            }
+        }
+        return pid;
+    }
+    explicit forked_process(::pid_t pid)
+        : pid_(pid) {}
+    ~forked_process() {
+        if (!reaped_ && pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+    }
+    forked_process(const forked_process&) = delete;
+    forked_process& operator=(const forked_process&) = delete;
+
+    [[nodiscard]] ::pid_t pid() const { return pid_; }
+    /// It is a child of ours and dead; with what status it ended is then known.
+    [[nodiscard]] bool has_ended() {
+        reaped_ = reaped_ || ::waitpid(pid_, &status_, WNOHANG) == pid_;
+        return reaped_;
+    }
+    [[nodiscard]] bool was_killed() const { return WIFSIGNALED(status_) && WTERMSIG(status_) == SIGKILL; }
+
+private:
+    const ::pid_t pid_;
+    bool reaped_ = false;
+    int status_ = 0;
+};
+
+} // namespace
+
+TEST_CASE("A deadline ends what the body has forked too, and nothing else of the application") {
+    const bounded_test bounds;
+    const forkflow_test::adopts_orphans adopting; // so that we see how it ends
+    const shared_flags forked(3);                 // how many, and which
+    forked_process neighbour(forked_process::start());
+    REQUIRE(neighbour.pid() > 0);
+    constexpr number place = 5;
+    constexpr number count = 20;
+    constexpr unsigned attempts = 2;
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<number, outcome> node(
+        graph, pool_options{.workers = 2, .deadline = 500ms, .attempts = attempts}, [&](number message) {
+            if (message == place) {
+                const ::pid_t child = forked_process::start();
+                forked.set(1 + forked.add(0), static_cast<std::uint32_t>(child));
+                for (;;) {
+                    ::pause();
+                }
+            }
+            return message;
+        });
+    const recorder<outcome> results(graph, node);
+    for (number message = 0; message < count; ++message) {
+        node.try_put(message);
+    }
+    graph.wait_for_all();
+    REQUIRE(forked.get(0) == attempts);
+    for (unsigned i = 1; i <= attempts; ++i) {
+        forked_process grandchild(static_cast<::pid_t>(forked.get(i)));
+        REQUIRE(grandchild.pid() > 0);
+        CHECK(forkflow_test::comes_true_within(10s, [&] { return grandchild.has_ended(); }));
+        CHECK(grandchild.was_killed());
+    }
+    CHECK_FALSE(neighbour.has_ended());
+    std::vector<outcome> all = results.values();
+    REQUIRE(all.size() == count);
+    CHECK(std::get<failure>(all[place]).kind == failure_kind::timed_out);
+    all.erase(all.begin() + place);
+    CHECK(std::all_of(all.begin(), all.end(), [](const outcome& one) { return one.index() == 0; }));
+    CHECK(node.statistics().deaths == attempts);
+    CHECK(node.try_put(place + 1)); // the node goes on
+    graph.wait_for_all();
+    CHECK(std::get<number>(results.values().back()) == place + 1);
 }
 
 TEST_CASE("Waiting for admission is not the body's time") {

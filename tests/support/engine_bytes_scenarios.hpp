@@ -57,16 +57,6 @@ public:
             return tested.pool().peek().has_value();
         }));
     }
-    /// The pages that results hold at the moment.
-    [[nodiscard]] std::size_t held_pages() {
-        const forkflow::nodes::rings& shared = rings_of(rings_key(), tested.pool());
-        std::size_t sum = 0;
-        for (std::uint32_t slot = 0; slot < shared.result_slots(); ++slot) {
-            const std::uint32_t word = shared.held_pages(slot).load();
-            sum += (word & forkflow::nodes::asking_bit) == 0 ? word : 0;
-        }
-        return sum;
-    }
 
     engine<World> tested;
     forkflow::failure last_failure;
@@ -149,49 +139,79 @@ void results_take_no_more_bytes_than_the_bound() {
     }
     for (int i = 0; i < 12; ++i) {
         stream.wait_for_next();
-        CHECK(stream.held_pages() <= 10 + 3);
+        CHECK(stream.tested.held_pages() <= 10 + 3);
         CHECK(stream.collect(1, 3 * page_bytes) == 0);
     }
-    CHECK(stream.held_pages() == 0);
+    CHECK(stream.tested.held_pages() == 0);
     for (int i = 0; i < 8; ++i) { // each of them is as large as all may be together
         stream.put(100, 10 * page_bytes);
     }
     for (int i = 0; i < 8; ++i) {
         stream.wait_for_next();
-        CHECK(stream.held_pages() <= 10 + 10);
+        CHECK(stream.tested.held_pages() <= 10 + 10);
         CHECK(stream.collect(1, 10 * page_bytes) == 0);
     }
 }
 
-/// A worker dies with pages that it holds, or is waiting for.
+/// The steps of a worker with bytes, but for waiting: each message passes them once.
+inline constexpr std::array steps_with_bytes = {step::room_made, step::written};
+
+/// A worker dies with pages that it holds, or is waiting for (then there must be several, of which others
+/// have them).
 template <class World>
-void a_death_with_bytes_costs_an_attempt_and_no_bytes(step here, std::uint32_t passage_number,
+void a_death_with_bytes_costs_an_attempt_and_no_bytes(step here, moment when, std::size_t workers,
                                                       unsigned attempts) {
-    CAPTURE(static_cast<int>(here), passage_number, attempts);
+    CAPTURE(static_cast<int>(here), static_cast<int>(when), workers, attempts);
+    constexpr std::uint32_t rounds = 6;
+    constexpr std::uint32_t each = 8;
+    constexpr auto of = [](moment which, std::uint32_t count) {
+        return which == moment::first ? 0 : which == moment::middle ? count / 2 : count - 1;
+    };
+    const bool waits = here == step::awaiting_admission; // how often it is passed nobody can tell
     const engine_watchdog watchdog("a death of a worker with bytes");
-    pool_options options = small_pool(3, 8, 8);
+    pool_options options = small_pool(workers, each, each);
     options.max_message_bytes = 64 << 10U;
     options.window_bytes = 4 * page_bytes;
     options.attempts = attempts;
-    sized_messages<World> stream(options, [=](const passage& now) {
-        if (now.here == here && now.count == passage_number) {
-            World::die();
-        }
-    });
+    const shared_value<std::atomic<bool>> armed(!waits);
+    sized_messages<World> stream(
+        options, [&armed, here, waits, place = of(when, rounds * each)](const passage& now) {
+            if (now.here == here && (waits || now.count == place) && armed->exchange(false)) {
+                World::die();
+            }
+        });
     std::size_t wrong = 0;
-    for (int i = 0; i < 6; ++i) {
-        for (int k = 0; k < 8; ++k) {
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+        const std::uint32_t waited = stream.tested.world().passages(step::awaiting_admission);
+        armed->store(armed->load() || (waits && round == of(when, rounds)));
+        for (std::uint32_t k = 0; k < each; ++k) {
             stream.put(100, 3 * page_bytes);
         }
-        if (i == 0) { // the first is through, and the others wait for its bytes
-            REQUIRE(eventually([&] { return stream.tested.world().passages(step::awaiting_admission) > 0; }));
+        if (workers > 1) { // the first is through, and the others wait for its bytes
+            REQUIRE(eventually(
+                [&] { return stream.tested.world().passages(step::awaiting_admission) > waited; }));
         }
-        wrong += stream.collect(8, 3 * page_bytes);
+        wrong += stream.collect(each, 3 * page_bytes);
     }
     REQUIRE(stream.tested.deaths_become(1));
     CHECK(wrong == (attempts == 1 ? 1 : 0));
-    CHECK(stream.held_pages() == 0); // what it held was given back
+    CHECK(stream.tested.held_pages() == 0); // what it held was given back
     CHECK(stream.tested.pool().has_room());
+}
+
+/// At each step with bytes, first, in the middle and last, with and without others who hold some.
+template <class World>
+void deaths_with_bytes_cost_attempts_and_no_bytes() {
+    for (const moment when : {moment::first, moment::middle, moment::last}) {
+        for (const unsigned attempts : {1U, 2U}) {
+            for (const step here : steps_with_bytes) {
+                a_death_with_bytes_costs_an_attempt_and_no_bytes<World>(here, when, 1, attempts);
+                a_death_with_bytes_costs_an_attempt_and_no_bytes<World>(here, when, 3, attempts);
+            }
+            a_death_with_bytes_costs_an_attempt_and_no_bytes<World>(step::awaiting_admission, when, 3,
+                                                                    attempts);
+        }
+    }
 }
 
 } // namespace forkflow_test

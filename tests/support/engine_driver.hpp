@@ -110,6 +110,18 @@ public:
     forkflow::nodes::sequence number_of(std::uint64_t index) const {
         return first_ + static_cast<forkflow::nodes::sequence>(index);
     }
+    /// The pages that results hold at the moment, if no worker lies.
+    [[nodiscard]] std::size_t held_pages() const {
+        const forkflow::nodes::rings& shared = rings_of(rings_key(), pool_);
+        std::size_t sum = 0;
+        for (std::uint32_t slot = 0; slot < shared.result_slots(); ++slot) {
+            const std::uint32_t word = shared.held_pages(slot).load();
+            sum += (word & forkflow::nodes::asking_bit) == 0 ? word : 0;
+        }
+        return sum;
+    }
+
+    std::size_t longer_results = 0; ///< as checking_body was told
 
 private:
     template <class Arrange>
@@ -135,7 +147,7 @@ private:
             seen.failure = pool_.take_failure(*outcome);
         } else if (outcome->state == forkflow::nodes::message_state::published) {
             counted_as = fate::result;
-            seen.fault = check_result(outcome->payload, seen.index, seen.producer);
+            seen.fault = check_result(outcome->payload, seen.index, seen.producer, longer_results);
         }
         pool_.release(counted_as);
         taken.push_back(std::move(seen));

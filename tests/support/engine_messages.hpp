@@ -58,9 +58,10 @@ inline void write_request(forkflow::nodes::byte_writer& to, message_head head) {
 /// What a body does with a message between decoding and encoding.
 using inner_body = std::function<void(std::uint64_t index)>;
 
-/// A worker body that checks its request, calls `inside`, and writes the result that belongs to the request.
-inline forkflow::nodes::worker_body checking_body(inner_body inside = {}) {
-    return [inside = std::move(inside)](forkflow::nodes::worker_call& call) {
+/// A worker body that checks its request, calls `inside`, and writes the result that belongs to the request:
+/// `longer` by so many bytes.
+inline forkflow::nodes::worker_body checking_body(inner_body inside = {}, std::size_t longer = 0) {
+    return [inside = std::move(inside), longer](forkflow::nodes::worker_call& call) {
         const auto head = call.request.read_value<message_head>();
         if (!read_pattern(call.request, head.index, request_filler(head.index))) {
             throw forkflow::not_decodable("the request arrived damaged");
@@ -72,14 +73,14 @@ inline forkflow::nodes::worker_body checking_body(inner_body inside = {}) {
         call.stage = forkflow::nodes::body_stage::encoding;
         if (!empty_result(head.index)) {
             call.result.write_value(head);
-            write_pattern(call.result, ~head.index, result_filler(head.index));
+            write_pattern(call.result, ~head.index, result_filler(head.index) + longer);
         }
     };
 }
 
 /// Empty if the result is the one that belongs to message `index`, else what is wrong. Tells who produced it.
 inline std::string check_result(std::span<const std::byte> payload, std::uint64_t index,
-                                std::uint64_t& producer) {
+                                std::uint64_t& producer, std::size_t longer = 0) {
     const std::string which = "the result of message " + std::to_string(index);
     if (empty_result(index)) {
         return payload.empty() ? "" : which + " should be empty";
@@ -93,7 +94,7 @@ inline std::string check_result(std::span<const std::byte> payload, std::uint64_
     if (head.index != index) {
         return which + " is that of message " + std::to_string(head.index);
     }
-    return read_pattern(from, ~index, result_filler(index)) ? "" : which + " is damaged";
+    return read_pattern(from, ~index, result_filler(index) + longer) ? "" : which + " is damaged";
 }
 
 } // namespace forkflow_test

@@ -18,8 +18,8 @@
 namespace forkflow_test {
 
 /// Which part of the open memory.
-enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, last_words };
-inline constexpr int wild_parts = 9;
+enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, last_words, held };
+inline constexpr int wild_parts = 10;
 /// What is written there.
 enum class wild_bytes { ones, zeros, random, some_words, bit_flips, forged_states };
 inline constexpr int wild_bytes_kinds = 6;
@@ -42,6 +42,8 @@ public:
         reliefs_ = offset(made.relief_wanted());
         seat_blocks_ = offset(made.seat(0));
         words_ = offset(made.words_of(0));
+        held_ = offset(made.held_pages(0));
+        result_slots_ = made.result_slots();
         results_ = offset(made.result(0).header);
         slots_end_ = static_cast<std::size_t>(made.result(0).extent.data() - base);
     }
@@ -67,13 +69,15 @@ public:
             return open.subspan(results_, slots_end_ - results_);
         case wild_part::last_words:
             return open.subspan(words_, seats_ * sizeof(last_words));
+        case wild_part::held: // a whole number of words, as there are two result slots or more
+            return open.subspan(held_, result_slots_ * sizeof(std::uint32_t));
         }
         return open;
     }
 
 private:
-    std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, results_,
-        slots_end_;
+    std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, held_, results_,
+        slots_end_, result_slots_;
 };
 
 /// In a worker process: the part of the rings that it may write.
