@@ -108,7 +108,9 @@ void register_benchmarks() {
          .at_most = 1.3},
         [] { return through_idle_node(parked_pace()); }, [] { return through_bare_words(parked_pace()); });
     add_comparison(
-        {.name = "round_trip/parked/queue", .what = "the same with `ordered_process_queue`"},
+        {.name = "round_trip/parked/queue",
+         .what = "one message into an idle `ordered_process_queue` and out, median: time to a bare parked "
+                 "futex round trip"},
         [] { return through_idle_queue(parked_pace()); }, [] { return through_bare_words(parked_pace()); });
     add_comparison(
         {.name = "round_trip/spinning/node",
@@ -118,7 +120,9 @@ void register_benchmarks() {
         [] { return through_idle_node(spinning_pace()); },
         [] { return through_bare_words(spinning_pace()); });
     add_comparison(
-        {.name = "round_trip/spinning/queue", .what = "the same with `ordered_process_queue`"},
+        {.name = "round_trip/spinning/queue",
+         .what = "one message into an `ordered_process_queue` and out, spinning allowed (`spin`): time to a "
+                 "polled round trip"},
         [] { return through_idle_queue(spinning_pace()); },
         [] { return through_bare_words(spinning_pace()); });
 }

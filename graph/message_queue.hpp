@@ -11,7 +11,7 @@
 namespace forkflow::graph {
 
 /// A queue of chunks: the taker has one for itself, so that it needs the lock of those who push once per
-/// batch. Emptied chunks are filled again; most of them are given back once few are needed.
+/// batch. Emptied chunks are filled again, but no more of them are kept than wait to be emptied, and one.
 ///
 /// All but `at` is for who holds the lock that all share; `refill`, `at` and `taken` are for one thread.
 template <class Message>
@@ -73,10 +73,13 @@ private:
     void recycle() {
         current_.clear();
         next_ = 0;
-        if (current_.capacity() > 0 && spare_.size() <= chunks_.size()) {
+        if (current_.capacity() > 0) {
             spare_.push_back(std::move(current_));
         }
         current_ = chunk();
+        while (spare_.size() > chunks_.size() + 1) {
+            spare_.pop_back();
+        }
     }
 
     std::deque<chunk> chunks_;

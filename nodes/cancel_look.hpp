@@ -14,7 +14,7 @@ namespace forkflow::nodes {
 /// while some leave, none is, as whoever takes them sees for himself. With `always` it is due every 20 ms
 /// while something is inside.
 ///
-/// `next_in` is for one thread; the others are thread-safe.
+/// `comes_due`, `left` and `rest` are for one thread; the others are thread-safe.
 class cancel_look {
 public:
     using clock = std::chrono::steady_clock;
@@ -29,33 +29,31 @@ public:
     /// True, once, if a look is due.
     [[nodiscard]] bool take() noexcept { return due_.exchange(false); }
 
-    /// To be called while something is inside, `oldest` first. Returns after how long to call again; 0: a
-    /// look is due from now on, and whoever takes it is to be told. Then call again.
-    [[nodiscard]] std::chrono::nanoseconds next_in(clock::time_point now, sequence oldest) {
-        if (at_ == clock::time_point()) {
-            start(now, shortest, oldest);
-        } else if (now >= at_) {
-            const bool stands_still = oldest == oldest_;
-            start(now, stands_still && !always_ ? std::min(2 * time_, longest) : shortest, oldest);
-            if (stands_still || always_) {
-                due_.store(true);
-                return std::chrono::nanoseconds(0);
-            }
+    /// To be called while something is inside, `oldest` first. True: a look is due from now on, and whoever
+    /// takes it is to be told.
+    [[nodiscard]] bool comes_due(clock::time_point now, sequence oldest) {
+        const bool begins = at_ == clock::time_point();
+        if (!begins && now < at_) {
+            return false;
         }
-        return at_ - now;
+        const bool stands_still = !begins && oldest == oldest_;
+        time_ = stands_still && !always_ ? std::min(2 * time_, longest) : shortest;
+        at_ = now + time_;
+        oldest_ = oldest;
+        const bool due = stands_still || (always_ && !begins);
+        if (due) {
+            due_.store(true);
+        }
+        return due;
     }
+    /// After comes_due: for how long it will not.
+    [[nodiscard]] std::chrono::nanoseconds left(clock::time_point now) const noexcept { return at_ - now; }
     /// To be called while nothing is inside.
     void rest() noexcept { at_ = {}; }
 
 private:
     static constexpr std::chrono::nanoseconds shortest = std::chrono::milliseconds(20);
     static constexpr std::chrono::nanoseconds longest = std::chrono::seconds(1);
-
-    void start(clock::time_point now, std::chrono::nanoseconds time, sequence oldest) {
-        time_ = time;
-        at_ = now + time;
-        oldest_ = oldest;
-    }
 
     const bool always_;
     std::atomic<bool> expected_{false};

@@ -103,12 +103,16 @@ descriptor fork_helper(const std::function<void(int parent_pid)>& child) {
     return process;
 }
 
+void signal_helper(const descriptor& process, int signal) noexcept {
+    ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0U);
+}
+
 void wait_for_helper(const descriptor& process) {
     // It leaves as soon as it has reaped its own children, unless somebody has stopped it.
-    constexpr int patience_ms = 5'000;
+    constexpr auto patience_ms = static_cast<int>(std::chrono::milliseconds(helper_patience).count());
     pollfd watched{process.get(), POLLIN, 0};
     if (uninterrupted([&] { return ::poll(&watched, 1, patience_ms); }) == 0) {
-        ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U);
+        signal_helper(process, SIGKILL);
     }
     // By pidfd, as the number may be another process's by now: an application that reaps all children, or
     // ignores SIGCHLD, has reaped it already, and this fails; and a launcher's children are not ours.

@@ -4,6 +4,7 @@
 
 #include <forkflow/nodes/descriptor.hpp>
 
+#include <chrono>
 #include <functional>
 
 namespace forkflow::nodes {
@@ -13,8 +14,14 @@ namespace forkflow::nodes {
 /// Returns its pidfd. Throws std::system_error.
 [[nodiscard]] descriptor fork_helper(const std::function<void(int parent_pid)>& child);
 
-/// Waits until a helper that was told to go is gone, and kills it if it takes five seconds; reaps it, if it
-/// is a child of this process.
+/// So long a helper that was told to go may take.
+inline constexpr std::chrono::seconds helper_patience(5);
+
+/// By pidfd, as the number may be another process's by now. If the helper is gone, nothing happens.
+void signal_helper(const descriptor& process, int signal) noexcept;
+
+/// Waits until a helper that was told to go is gone, and kills it if it takes helper_patience; reaps it, if
+/// it is a child of this process.
 void wait_for_helper(const descriptor& process);
 
 } // namespace forkflow::nodes

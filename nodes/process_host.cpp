@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,11 +20,6 @@
 #include <utility>
 
 namespace forkflow::nodes {
-namespace {
-
-constexpr std::chrono::seconds closing_patience(5);
-
-} // namespace
 
 process_host::process_host(const worker_main& main, const pool_options& options) {
     server_ends ends = connect();
@@ -116,9 +110,9 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
 void process_host::close() {
     const std::scoped_lock lock(closing_);
     closed_ = true;
-    kill_server_at_ = clock::now() + closing_patience;
+    kill_server_at_ = clock::now() + helper_patience;
     ::shutdown(socket_.get(), SHUT_WR);
-    ::syscall(SYS_pidfd_send_signal, server_.get(), SIGCONT, nullptr, 0U);
+    signal_helper(server_, SIGCONT);
 }
 
 void process_host::interrupt() {
@@ -134,8 +128,8 @@ std::int64_t process_host::see_to_end(std::int64_t patience_ns) {
     }
     const clock::time_point now = clock::now();
     if (now >= kill_server_at_) {
-        ::syscall(SYS_pidfd_send_signal, server_.get(), SIGKILL, nullptr, 0U);
-        kill_server_at_ = now + closing_patience;
+        signal_helper(server_, SIGKILL);
+        kill_server_at_ = now + helper_patience;
     }
     const std::int64_t left = std::chrono::nanoseconds(kill_server_at_ - now).count();
     return patience_ns < 0 ? left : std::min(patience_ns, left);

@@ -134,7 +134,10 @@ std::int64_t supervisor::tend() {
     if (patience < 0) { // nothing is inside
         cancel_look_.rest();
     } else if (cancel_look_.expected()) {
-        patience = std::min(patience, see_to_cancel_look(now));
+        if (cancel_look_.comes_due(now, window_.next_to_emit())) {
+            shared_.ring_parent();
+        }
+        patience = std::min(patience, std::int64_t{cancel_look_.left(now).count()});
     }
     if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
         begin_purge();
@@ -149,16 +152,6 @@ std::int64_t supervisor::tend() {
         not_beyond(left);
     }
     return patience;
-}
-
-/// Returns for how many nanoseconds nothing is to be done about it.
-std::int64_t supervisor::see_to_cancel_look(clock::time_point now) {
-    std::chrono::nanoseconds left = cancel_look_.next_in(now, window_.next_to_emit());
-    if (left.count() == 0) {
-        shared_.ring_parent();
-        left = cancel_look_.next_in(now, window_.next_to_emit());
-    }
-    return left.count();
 }
 
 std::optional<supervisor::clock::time_point> supervisor::next_time() const {

@@ -63,7 +63,6 @@ private:
 
     void handle(const host_event& event);
     [[nodiscard]] std::int64_t tend();
-    [[nodiscard]] std::int64_t see_to_cancel_look(clock::time_point now);
     void fill(std::uint32_t seat);
     void fill_vacant_seats(clock::time_point now);
     void leave_vacant(std::uint32_t seat, const std::string& why);
