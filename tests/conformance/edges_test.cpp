@@ -5,6 +5,7 @@
 #include "support/engine_watchdog.hpp"
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
+#include "support/node_makers.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
@@ -27,6 +28,8 @@ using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::eventually;
+using forkflow_test::in_processes;
+using forkflow_test::in_threads;
 using forkflow_test::int_node;
 using forkflow_test::recorder;
 using forkflow_test::rejecting_node;
@@ -51,41 +54,44 @@ void put_all(flow::receiver<int>& to) {
 }
 
 /// What comes out of a narrow rejecting node that follows `buffer`.
+template <class Maker>
 std::vector<int> through_narrow_node(flow::graph& g, flow::sender<int>& buffer, flow::receiver<int>& entry) {
-    rejecting_node node(g, narrow(), same);
+    typename Maker::template node<int, int, flow::rejecting> node(g, Maker::few_messages(), same);
     const recorder<int> results(g, node);
     flow::make_edge(buffer, node);
     put_all(entry);
     g.wait_for_all();
     flow::remove_edge(buffer, node);
-    return results.values();
+    return Maker::comparable(results.values());
 }
 
 } // namespace
 
-TEST_CASE("A node that refuses pulls every message from each kind of buffer as soon as it has room") {
+TEMPLATE_TEST_CASE("A node that refuses pulls every message from each kind of buffer as soon as it has room",
+                   "", in_threads, in_processes) {
     const bounded_test bounds;
     flow::graph g;
     SECTION("queue_node, in its order") {
         flow::queue_node<int> buffer(g);
-        CHECK(through_narrow_node(g, buffer, buffer) == up_to(count));
+        CHECK(through_narrow_node<TestType>(g, buffer, buffer) == up_to(count));
     }
     SECTION("buffer_node") {
         flow::buffer_node<int> buffer(g);
-        CHECK(sorted(through_narrow_node(g, buffer, buffer)) == up_to(count));
+        CHECK(sorted(through_narrow_node<TestType>(g, buffer, buffer)) == up_to(count));
     }
     SECTION("priority_queue_node") {
         flow::priority_queue_node<int> buffer(g);
-        CHECK(sorted(through_narrow_node(g, buffer, buffer)) == up_to(count));
+        CHECK(sorted(through_narrow_node<TestType>(g, buffer, buffer)) == up_to(count));
     }
     SECTION("sequencer_node, in its order") {
         flow::sequencer_node<int> buffer(
             g, [](int message) noexcept { return static_cast<std::size_t>(message); });
-        CHECK(through_narrow_node(g, buffer, buffer) == up_to(count));
+        CHECK(through_narrow_node<TestType>(g, buffer, buffer) == up_to(count));
     }
 }
 
-TEST_CASE("A node that refuses holds up an input_node, and gets all that it makes") {
+TEMPLATE_TEST_CASE("A node that refuses holds up an input_node, and gets all that it makes", "", in_threads,
+                   in_processes) {
     const bounded_test bounds;
     flow::graph g;
     int next = 0;
@@ -96,12 +102,12 @@ TEST_CASE("A node that refuses holds up an input_node, and gets all that it make
         }
         return next++;
     });
-    rejecting_node node(g, narrow(), same);
+    typename TestType::template node<int, int, flow::rejecting> node(g, TestType::few_messages(), same);
     const recorder<int> results(g, node);
     flow::make_edge(source, node);
     source.activate();
     g.wait_for_all();
-    CHECK(results.values() == up_to(count));
+    CHECK(TestType::comparable(results.values()) == up_to(count));
 }
 
 TEST_CASE("A node that refuses a limiter_node leaves the message with the buffer before it") {
@@ -124,7 +130,8 @@ TEST_CASE("A node that refuses a limiter_node leaves the message with the buffer
     CHECK(got == up_to(count));
 }
 
-TEST_CASE("A node pulls tuples from queueing and from reserving join_nodes") {
+TEMPLATE_TEST_CASE("A node pulls tuples from queueing and from reserving join_nodes", "", in_threads,
+                   in_processes) {
     const bounded_test bounds;
     using pair = std::tuple<int, int>;
     const auto run = [](auto policy) {
@@ -132,8 +139,9 @@ TEST_CASE("A node pulls tuples from queueing and from reserving join_nodes") {
         flow::queue_node<int> left(g);
         flow::queue_node<int> right(g);
         flow::join_node<pair, decltype(policy)> join(g);
-        forkflow::ordered_process_node<pair, int, flow::rejecting> node(
-            g, narrow(), [](const pair& both) { return std::get<0>(both) + std::get<1>(both); });
+        typename TestType::template node<pair, int, flow::rejecting> node(
+            g, TestType::few_messages(),
+            [](const pair& both) { return std::get<0>(both) + std::get<1>(both); });
         const recorder<int> results(g, node);
         flow::make_edge(left, flow::input_port<0>(join));
         flow::make_edge(right, flow::input_port<1>(join));
@@ -344,10 +352,11 @@ TEST_CASE(
     CHECK(results.values() == up_to(count));
 }
 
-TEST_CASE("A continue_node waits for the node like for any predecessor, until the edge is removed") {
+TEMPLATE_TEST_CASE("A continue_node waits for the node like for any predecessor, until the edge is removed",
+                   "", in_threads, in_processes) {
     const bounded_test bounds;
     flow::graph g;
-    using signalling = forkflow::ordered_process_node<int>;
+    using signalling = typename TestType::template node<int, flow::continue_msg>;
     const auto done = [](int /*message*/) { return flow::continue_msg(); };
     signalling one(g, 1, done);
     signalling two(g, 1, done);

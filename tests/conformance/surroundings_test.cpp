@@ -43,15 +43,17 @@ pool_options narrow() {
 }
 
 /// What comes out of a graph of its own with one node in it.
+template <class Maker>
 std::vector<int> through_a_graph_of_its_own(int first) {
     flow::graph g;
-    int_node node(g, narrow(), [first](int message) { return first + message; });
+    typename Maker::template node<int, int> node(g, Maker::few_messages(),
+                                                 [first](int message) { return first + message; });
     const recorder<int> results(g, node);
     for (int i = 0; i < 20; ++i) {
         node.try_put(i);
     }
     g.wait_for_all();
-    return results.values();
+    return Maker::comparable(results.values());
 }
 
 bool counts_on_from(int first, const std::vector<int>& values) {
@@ -117,11 +119,12 @@ TEMPLATE_TEST_CASE("A node may be given a name for tracing tools, and works whil
     CHECK(results.values() == std::vector<int>{1});
 }
 
-TEST_CASE("Bodies of a graph may make graphs with nodes of their own, and wait for them") {
+TEMPLATE_TEST_CASE("Bodies of a graph may make graphs with nodes of their own, and wait for them", "",
+                   in_threads, in_processes) {
     const bounded_test bounds;
     flow::graph outer;
     flow::function_node<int, bool> inner_graphs(outer, flow::unlimited, [](int first) {
-        return counts_on_from(first, through_a_graph_of_its_own(first));
+        return counts_on_from(first, through_a_graph_of_its_own<TestType>(first));
     });
     const recorder<bool> results(outer, inner_graphs);
     for (int i = 0; i < 12; ++i) {
@@ -131,14 +134,14 @@ TEST_CASE("Bodies of a graph may make graphs with nodes of their own, and wait f
     CHECK(results.values() == std::vector<bool>(12, true));
 }
 
-TEST_CASE("Graphs in several threads do not disturb each other") {
+TEMPLATE_TEST_CASE("Graphs in several threads do not disturb each other", "", in_threads, in_processes) {
     const bounded_test bounds;
     std::vector<int> wrong(4);
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < wrong.size(); ++i) {
         threads.emplace_back([&wrong, i] {
             for (int round = 0; round < 5; ++round) {
-                wrong[i] += counts_on_from(round, through_a_graph_of_its_own(round)) ? 0 : 1;
+                wrong[i] += counts_on_from(round, through_a_graph_of_its_own<TestType>(round)) ? 0 : 1;
             }
         });
     }
@@ -168,13 +171,14 @@ TEST_CASE("A graph may put into a node of another graph, which is full") {
     CHECK(results.values() == up_to(count));
 }
 
-TEST_CASE("A graph works in an arena of its own, and is waited for from others and in isolation") {
+TEMPLATE_TEST_CASE("A graph works in an arena of its own, and is waited for from others and in isolation", "",
+                   in_threads, in_processes) {
     const bounded_test bounds;
     tbb::task_arena arena(2);
     std::unique_ptr<flow::graph> g;
     arena.execute([&] { g = std::make_unique<flow::graph>(); });
     {
-        int_node node(*g, narrow(), same);
+        typename TestType::template node<int, int> node(*g, TestType::few_messages(), same);
         const recorder<int> results(*g, node);
         const auto put_all = [&] {
             for (int i = 0; i < count; ++i) {
@@ -206,7 +210,7 @@ TEST_CASE("A graph works in an arena of its own, and is waited for from others a
                 });
             });
         }
-        CHECK(results.values() == up_to(count));
+        CHECK(TestType::comparable(results.values()) == up_to(count));
     }
 }
 

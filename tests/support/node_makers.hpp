@@ -20,6 +20,8 @@ struct in_threads {
     static std::size_t bodies(std::size_t count) { return count; }
     /// What makes a node refuse while one message is inside and not through the body.
     static std::size_t one_message() { return 1; }
+    /// What makes a node refuse most of the time while it is fed.
+    static std::size_t few_messages() { return 1; }
     /// Outcomes as they may be compared: a serial node, too, lets the next message begin before it hands on
     /// the last outcome, so another thread may overtake.
     static std::vector<int> comparable(std::vector<int> outcomes) {
@@ -35,6 +37,7 @@ struct in_processes {
 
     static std::size_t bodies(std::size_t count) { return count; }
     static forkflow::pool_options one_message() { return {.workers = 1, .window = 1, .requests = 1}; }
+    static forkflow::pool_options few_messages() { return {.workers = 2, .window = 2, .requests = 2}; }
     static std::vector<int> comparable(std::vector<int> outcomes) { return outcomes; } // their order counts
 };
 
