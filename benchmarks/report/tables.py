@@ -59,6 +59,7 @@ def promises(measurements):
         times = [time_ns(row.median(c)) if row.has(c) else "" for c in ("subject_ns", "peer_ns")]
         spread = f"{write(low)} – {write(high)}" if row.repetitions > 1 else ""
         rows.append([row.label, goal, write(row.median(counter)), spread, *times, met])
+    rows.sort(key=lambda row: (("met", "**missed**", "").index(row[-1]), row[0]))
     return table(["what", "target", "median", "quartiles", "forkflow", "peer", ""], rows)
 
 
