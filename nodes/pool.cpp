@@ -128,6 +128,9 @@ failure pool::take_failure(const waiting_outcome& outcome) {
             if (!outcome.in_memory) {
                 throw no_message_memory(0);
             }
+            if (!outcome.intact) {
+                throw not_decodable("the result was overwritten: it is not what its worker wrote");
+            }
             if (!outcome.sound) {
                 throw not_decodable("the header of a worker's result makes no sense");
             }
@@ -190,13 +193,14 @@ std::int64_t pool::sweep_if_due() {
 }
 
 bool pool::wait_a_moment() {
-    return in_flight() > 0 && for_outcomes_.wait([this] { return peek().has_value(); });
+    return in_flight() > 0 && for_outcomes_.wait([this] { return window_.peek().has_value(); });
 }
 
 bool pool::rest() {
     if (!window_.arm()) {
         return false;
     }
+    verified_.forget();
     if (guard_.is_wild(window_.next_to_emit())) {
         crew_->tending.purge();
     }
