@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -149,11 +151,9 @@ TEST_CASE(
     }
     REQUIRE(::kill(stopped, SIGCONT) == 0);
     // The answer to the first order comes before that to the second, and is not taken for it.
-    {
-        line made(options, [](number message) { return message + 1; });
-        CHECK(made.fault_of(50, [](number message) { return message + 1; }) == "");
-        CHECK(made.statistics().deaths == 0);
-    }
+    auto* const nowhere = reinterpret_cast<number (*)(number)>(std::uintptr_t{16});
+    CHECK_THROWS_AS(line(options, nowhere), std::invalid_argument);
+    CHECK(line(options, itself).fault_of(50, itself) == "");
     CHECK(forkflow_test::comes_true_within(10s, [] { return process_named(pool_server) == 0; }));
 }
 
