@@ -25,7 +25,8 @@
 
 namespace forkflow::nodes {
 
-/// From the parent. End of file means: kill all, reap all, go.
+/// From the parent. End of file means: kill all, reap all, go. After each of them, and after the end of file,
+/// comes SIGCONT, as somebody may have stopped the fork server.
 struct fork_server_request {
     enum class kind : std::uint32_t { start, kill };
     kind what;

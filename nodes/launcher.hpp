@@ -33,6 +33,9 @@ struct portable_pool;
 /// With it, a pool also survives the death of its own fork server: a new one is asked for, and what the
 /// workers were running is charged with an attempt.
 ///
+/// If this process is dead, or somebody has stopped it (then: after 5 s), who makes a pool gets a
+/// std::system_error; pools that are there go on.
+///
 /// Thread-safe. Must outlive the pools that name it. Cost: one sleeping process. It ends with this object,
 /// and with the program, however that ends.
 class fork_server {
