@@ -35,7 +35,7 @@ namespace forkflow::graph {
 /// `withdraw()`, which lets what no worker has begun come out without being begun; `expect_cancel()`: from
 /// now on on_progress is called now and then while something is inside, and take_cancel_look() is true then;
 /// `in_flight()`;
-/// `wait_a_moment()`, which looks for the next outcome a little longer; `rest()`
+/// `wait_a_moment(lock)`, which looks for the next outcome a little longer; `rest()`
 /// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
 /// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
 /// `stop()`, after which it is not.
@@ -267,8 +267,8 @@ private:
             tbb::this_task_arena::max_concurrency() < 2) {
             return false;
         }
-        const std::scoped_lock lock(stream_->collecting());
-        return stream_->wait_a_moment();
+        std::unique_lock lock(stream_->collecting());
+        return stream_->wait_a_moment(lock);
     }
 
     /// While the pump runs it need not be called: it looks, and registers once it finds nothing to do.

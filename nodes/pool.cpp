@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -192,8 +193,13 @@ std::int64_t pool::sweep_if_due() {
     return std::chrono::nanoseconds(sweep_at_ - now).count();
 }
 
-bool pool::wait_a_moment() {
-    return in_flight() > 0 && for_outcomes_.wait([this] { return window_.peek().has_value(); });
+bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::time_point deadline) {
+    return in_flight() > 0 && for_outcomes_.wait([this] { return window_.peek().has_value(); }, deadline,
+                                                 [&collecting] {
+                                                     collecting.unlock();
+                                                     std::this_thread::yield();
+                                                     collecting.lock();
+                                                 });
 }
 
 bool pool::rest() {

@@ -101,8 +101,10 @@ public:
         window_.disarm();
         requests_.disarm_for_room();
     }
-    /// Waits a moment (options.spin) for the next outcome, if there are messages inside. True: it is there.
-    [[nodiscard]] bool wait_a_moment();
+    /// Waits a moment (options.spin, and not beyond `deadline`) for the next outcome, if there are messages
+    /// inside. True: it is there. `collecting` is held again at the end; meanwhile others may collect, too.
+    [[nodiscard]] bool wait_a_moment(std::unique_lock<polite_mutex>& collecting,
+                                     spinner::time_point deadline = spinner::time_point::max());
 
     /// Gives up what is inside: what no worker has claimed comes out as a failure at once, what one has
     /// claimed when he is through or, with options.kill_on_cancel, killed. Thread-safe.

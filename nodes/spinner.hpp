@@ -2,6 +2,7 @@
 // Looking again for a while before going to sleep.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -20,15 +21,19 @@ public:
         : most_(most)
         , time_(most) {}
 
-    /// Waits until `ready()`, and returns what that returned last.
-    template <class Ready>
-    bool wait(Ready&& ready) {
+    using time_point = std::chrono::steady_clock::time_point;
+
+    /// Waits until `ready()`, but not beyond `deadline`, and returns what that returned last. Calls
+    /// `give_way()` before each look.
+    template <class Ready, class GiveWay = void (*)() noexcept>
+    bool wait(Ready&& ready, time_point deadline = time_point::max(),
+              GiveWay&& give_way = std::this_thread::yield) {
         if (!is_worth_it()) {
             return false;
         }
-        const auto end = std::chrono::steady_clock::now() + time_;
+        const time_point end = std::min(std::chrono::steady_clock::now() + time_, deadline);
         do {
-            std::this_thread::yield();
+            give_way();
             if (ready()) {
                 time_ = most_;
                 return true;

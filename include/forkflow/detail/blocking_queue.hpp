@@ -61,8 +61,9 @@ public:
     get_result<Output> get_until(time_point deadline) {
         std::unique_lock lock(stream_.collecting());
         std::optional<taken_outcome<Output>> outcome = take();
+        bool has_looked = false;
         for (bool in_time = true; !outcome && !ended() && in_time; outcome = take()) {
-            in_time = wait_for_outcome(lock, deadline);
+            in_time = wait_for_outcome(lock, deadline, has_looked);
         }
         const get_status status = outcome   ? get_status::outcome
                                   : ended() ? get_status::ended
@@ -85,8 +86,9 @@ public:
         std::unique_lock lock(stream_.collecting());
         const std::uint64_t all = taken_ + stream_.in_flight();
         ++joiners_;
+        bool has_looked = false;
         for (bool in_time = true; taken_ < all && in_time;) {
-            in_time = set_aside_next() || wait_for_outcome(lock, deadline);
+            in_time = set_aside_next() || wait_for_outcome(lock, deadline, has_looked);
         }
         while (taken_ < all && set_aside_next()) { // came at the last moment
         }
@@ -204,10 +206,16 @@ private:
         return true;
     }
 
-    /// Sleeps until an outcome may be there, or was taken. False: the deadline has passed.
-    bool wait_for_outcome(std::unique_lock<nodes::polite_mutex>& lock, time_point deadline) {
+    /// Looks for a moment (once: `has_looked` is the caller's), then sleeps until an outcome may be there, or
+    /// was taken. False: the deadline has passed.
+    bool wait_for_outcome(std::unique_lock<nodes::polite_mutex>& lock, time_point deadline,
+                          bool& has_looked) {
         if (std::chrono::steady_clock::now() >= deadline) {
             return false;
+        }
+        if (!std::exchange(has_looked, true)) {
+            (void)stream_.wait_a_moment(lock, deadline);
+            return true; // the lock was free: whatever the caller saw may have changed
         }
         watchers_.fetch_add(1);
         const bool in_time =

@@ -162,7 +162,11 @@ public:
     [[nodiscard]] nodes::polite_mutex& collecting() const noexcept { return pool_.collecting(); }
     [[nodiscard]] bool rest() { return pool_.rest(); }
     void disarm() { pool_.disarm(); }
-    [[nodiscard]] bool wait_a_moment() { return pool_.wait_a_moment(); }
+    [[nodiscard]] bool
+    wait_a_moment(std::unique_lock<nodes::polite_mutex>& collecting,
+                  nodes::spinner::time_point deadline = nodes::spinner::time_point::max()) {
+        return pool_.wait_a_moment(collecting, deadline);
+    }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
     [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
