@@ -14,7 +14,7 @@ namespace forkflow::nodes {
 /// Returns its pidfd. Throws std::system_error.
 [[nodiscard]] descriptor fork_helper(const std::function<void(int parent_pid)>& child);
 
-/// So long a helper that was told to go may take.
+/// So long a helper that was told to go may take, or one that was asked for something.
 inline constexpr std::chrono::seconds helper_patience(5);
 
 /// By pidfd, as the number may be another process's by now. If the helper is gone, nothing happens.

@@ -2,6 +2,7 @@
 #include <forkflow/nodes/descriptor_passing.hpp>
 #include <forkflow/nodes/fork_helper.hpp>
 #include <forkflow/nodes/fork_server.hpp>
+#include <forkflow/nodes/fork_server_protocol.hpp>
 #include <forkflow/nodes/launcher.hpp>
 #include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/system_call.hpp>
@@ -17,7 +18,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -25,12 +28,6 @@
 namespace forkflow {
 namespace nodes {
 namespace {
-
-/// What the launcher answers; with it, if there is no error, the new fork server's pidfd.
-struct launch_answer {
-    int error = 0;
-};
-constexpr int unknown_code = -1; ///< as an error: the order names code that is not loaded
 
 /// How many descriptors come before those that are kept: socket, lifeline and mapping.
 constexpr std::size_t always_handed = 3;
@@ -104,26 +101,38 @@ public:
 
 private:
     void take_order() {
-        portable_pool order;
+        launch_order order;
         received_packet packet = receive_packet(socket_.get(), std::as_writable_bytes(std::span(&order, 1)));
         if (packet.size_bytes != sizeof order) {
             gone_ = true; // end of file
             return;
         }
-        launch_answer answer;
+        launch_answer answer{.ticket = order.ticket};
         descriptor made;
-        if (packet.descriptors.size() != always_handed + order.kept_count) {
+        const portable_pool& pool = order.pool;
+        if (packet.descriptors.size() != always_handed + pool.kept_count) {
             answer.error = EMFILE; // the kernel hands over no more than there is room for
-        } else if (!is_code_loaded(order)) {
-            answer.error = unknown_code;
+        } else if (!is_code_loaded(pool)) {
+            answer.error = launch_answer::unknown_code;
         } else {
-            made = fork_one(order, packet);
+            at(step::launcher_asked, pool);
+            made = fork_one(pool, packet);
             answer.error = made ? 0 : errno;
+            at(step::launcher_forked, pool);
         }
         packet.descriptors.clear();
         const int number = made.get();
         send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)),
                     made ? std::span(&number, 1) : std::span<const int>());
+        if (made) {
+            at(step::launcher_answered, pool);
+        }
+    }
+
+    static void at(step here, const portable_pool& order) {
+        if (order.hook != nullptr) {
+            order.hook(here, 0);
+        }
     }
 
     descriptor fork_one(const portable_pool& order, received_packet& packet) {
@@ -169,16 +178,41 @@ fork_server::~fork_server() {
     nodes::wait_for_helper(process_);
 }
 
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// Waits until the launcher's socket lets what `events` say; throws if it does not until `end`.
+void wait_for_launcher(const nodes::descriptor& socket, short events, clock::time_point end) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - clock::now());
+    pollfd watched{socket.get(), events, 0};
+    if (nodes::uninterrupted([&] {
+            return ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+        }) == 0) {
+        throw std::system_error(ETIMEDOUT, std::system_category(),
+                                "forkflow::fork_server does not answer (somebody may have stopped it)");
+    }
+}
+
+} // namespace
+
 nodes::descriptor fork_server::launch(const nodes::portable_pool& order, std::span<const int> handed) {
     const std::scoped_lock lock(asking_);
-    nodes::send_packet(socket_.get(), std::as_bytes(std::span(&order, 1)), handed);
+    const clock::time_point end = clock::now() + nodes::helper_patience;
+    const auto asked =
+        std::make_unique<nodes::launch_order>(nodes::launch_order{.ticket = ++tickets_, .pool = order});
+    wait_for_launcher(socket_, POLLOUT, end); // older orders may fill the socket
+    nodes::send_packet(socket_.get(), std::as_bytes(std::span(asked.get(), 1)), handed);
     nodes::launch_answer answer;
-    nodes::received_packet packet =
-        nodes::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
+    nodes::received_packet packet;
+    do { // an older ticket: nobody waits for that any more
+        wait_for_launcher(socket_, POLLIN, end);
+        packet = nodes::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
+    } while (packet.size_bytes == sizeof answer && answer.ticket != asked->ticket);
     if (packet.size_bytes != sizeof answer) {
         throw std::system_error(EPIPE, std::system_category(), "forkflow::fork_server is gone; recvmsg");
     }
-    if (answer.error == nodes::unknown_code) {
+    if (answer.error == nodes::launch_answer::unknown_code) {
         throw std::invalid_argument("forkflow::pool_options::server was started before the code of the body, "
                                     "of worker_init or of sandbox was loaded");
     }

@@ -4,6 +4,7 @@
 
 #include <forkflow/nodes/descriptor.hpp>
 
+#include <cstdint>
 #include <mutex>
 #include <span>
 
@@ -32,6 +33,9 @@ struct portable_pool;
 /// With it, a pool also survives the death of its own fork server: a new one is asked for, and what the
 /// workers were running is charged with an attempt.
 ///
+/// If this process is dead, or somebody has stopped it (then: after 5 s), who makes a pool gets a
+/// std::system_error; pools that are there go on.
+///
 /// Thread-safe. Must outlive the pools that name it. Cost: one sleeping process. It ends with this object,
 /// and with the program, however that ends.
 class fork_server {
@@ -43,14 +47,16 @@ public:
     fork_server& operator=(const fork_server&) = delete;
 
     /// For forkflow's own use: a fork server for this pool, which is given copies of `handed`: its ends of
-    /// socket and lifeline, the mapping, and what is kept. Returns its pidfd. Throws std::system_error;
-    /// std::invalid_argument if code is not known there.
+    /// socket and lifeline, the mapping, and what is kept. Returns its pidfd. Throws std::system_error, if
+    /// the process does not answer within 5 s as well: somebody may have stopped it; std::invalid_argument if
+    /// code is not known there.
     [[nodiscard]] nodes::descriptor launch(const nodes::portable_pool& order, std::span<const int> handed);
 
 private:
     nodes::descriptor socket_;
     nodes::descriptor process_; ///< a pidfd
     std::mutex asking_;
+    std::uint64_t tickets_ = 0; ///< guarded by asking_
 };
 
 } // namespace forkflow

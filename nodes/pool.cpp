@@ -129,6 +129,9 @@ failure pool::take_failure(const waiting_outcome& outcome) {
             if (!outcome.in_memory) {
                 throw no_message_memory(0);
             }
+            if (!outcome.intact) {
+                throw not_decodable("the result was overwritten: it is not what its worker wrote");
+            }
             if (!outcome.sound) {
                 throw not_decodable("the header of a worker's result makes no sense");
             }
@@ -191,7 +194,7 @@ std::int64_t pool::sweep_if_due() {
 }
 
 bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::time_point deadline) {
-    return in_flight() > 0 && for_outcomes_.wait([this] { return peek().has_value(); }, deadline,
+    return in_flight() > 0 && for_outcomes_.wait([this] { return window_.peek().has_value(); }, deadline,
                                                  [&collecting] {
                                                      collecting.unlock();
                                                      std::this_thread::yield();
@@ -203,6 +206,7 @@ bool pool::rest() {
     if (!window_.arm()) {
         return false;
     }
+    verified_.forget();
     if (guard_.is_wild(window_.next_to_emit())) {
         crew_->tending.purge();
     }

@@ -13,6 +13,7 @@
 #include <forkflow/nodes/request_ring.hpp>
 #include <forkflow/nodes/spinner.hpp>
 #include <forkflow/nodes/statistics.hpp>
+#include <forkflow/nodes/verified_copy.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
 #include <atomic>
@@ -63,12 +64,15 @@ public:
     /// Memory that messages may refer to. Thread-safe, also after the pool's end.
     [[nodiscard]] buffer_memory& buffers() noexcept { return *buffers_; }
 
-    // Collecting.
+    // Collecting. With options.verify_results, what peek shows stays until the next peek only.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
     [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) {
         std::optional<waiting_outcome> next = window_.peek(ahead);
         if (next && next->payload.size() > inline_bytes) {
             see_to_memory(*next);
+        }
+        if (options_.verify_results && next && next->state == message_state::published && next->sound) {
+            verified_.take(*next, shared_.check(next->number).load(std::memory_order_relaxed)); // (P)
         }
         return next;
     }
@@ -167,8 +171,9 @@ private:
     std::atomic<bool> sweep_coming_{false};
     std::chrono::steady_clock::time_point sweep_at_{}; ///< the supervisor's; 0: not set
     mutable polite_mutex collecting_;
-    counts counts_;        ///< guarded by collecting_
-    spinner for_outcomes_; ///< guarded by collecting_
+    counts counts_;          ///< guarded by collecting_
+    spinner for_outcomes_;   ///< guarded by collecting_
+    verified_copy verified_; ///< guarded by collecting_
     std::unique_ptr<crew> crew_;
 };
 

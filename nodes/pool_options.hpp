@@ -35,6 +35,12 @@ struct pool_options {
     /// At most so many bytes of buffers (forkflow/buffer.hpp) exist at a time, to 64 TiB; each takes whole
     /// pages. Address space, not memory, until used. 0: as much as requests + window of the largest messages.
     std::size_t buffer_bytes = 0;
+    /// Each worker hands in a checksum with its result, and the parent verifies it: so a worker that writes
+    /// wherever it can spoils no result of another's; what does not verify is a failure (not_decodable). For
+    /// bodies that may write through wild pointers; a hostile one can compute the checksum. Cost: results are
+    /// copied and read once more in the worker, and once more in the parent; and each worker keeps as much
+    /// memory of its own as its largest result had (which counts for recycle_growth_bytes).
+    bool verify_results = false;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1

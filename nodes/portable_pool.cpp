@@ -11,18 +11,18 @@
 namespace forkflow::nodes {
 namespace {
 
-using plain_function = void (*)();
-
 [[noreturn]] void refuse(const std::string& field, const std::string& why) {
     throw std::invalid_argument("forkflow::pool_options::" + field + " " + why +
                                 " if forkflow::pool_options::server is set");
 }
 
-plain_function plain(const char* field, const std::function<void()>& function) {
+template <class... Arguments>
+auto plain(const char* field, const std::function<void(Arguments...)>& function) {
+    using plain_function = void (*)(Arguments...);
     if (!function) {
-        return nullptr;
+        return plain_function(nullptr);
     }
-    const plain_function* const target = function.target<plain_function>();
+    const plain_function* const target = function.template target<plain_function>();
     if (target == nullptr) {
         refuse(field, "must be a function pointer (a lambda without captures with a + in front)");
     }
@@ -52,15 +52,13 @@ portable_pool to_portable(const pool_options& options, const portable_body& body
                                     std::to_string(body.state.size()) + " bytes; it must have 0 to " +
                                     std::to_string(order.state.size()));
     }
-    if (options.testing.hook) {
-        refuse("testing.hook", "must be empty");
-    }
     order.workers = options.workers;
     order.window = options.window;
     order.requests = options.requests;
     order.max_message_bytes = options.max_message_bytes;
     order.window_bytes = options.window_bytes;
     order.buffer_bytes = options.buffer_bytes;
+    order.verify_results = options.verify_results;
     order.deadline_ns = options.deadline.count();
     order.recycle_age_ns = options.recycle_age.count();
     order.spin_ns = options.spin.count();
@@ -76,6 +74,7 @@ portable_pool to_portable(const pool_options& options, const portable_body& body
     order.no_new_privs = options.limits.no_new_privs;
     order.worker_init = plain("worker_init", options.worker_init);
     order.sandbox = plain("sandbox", options.sandbox);
+    order.hook = plain("testing.hook", options.testing.hook);
     order.first = options.testing.first_sequence;
     order.cpu_count = copy_numbers("limits.cpus", options.limits.cpus, order.cpus);
     order.kept_count = copy_numbers("keep_descriptors", options.keep_descriptors, order.kept);
@@ -94,6 +93,7 @@ pool_options options_of(const portable_pool& order) {
     options.max_message_bytes = order.max_message_bytes;
     options.window_bytes = order.window_bytes;
     options.buffer_bytes = order.buffer_bytes;
+    options.verify_results = order.verify_results;
     options.deadline = std::chrono::nanoseconds(order.deadline_ns);
     options.recycle_age = std::chrono::nanoseconds(order.recycle_age_ns);
     options.spin = std::chrono::nanoseconds(order.spin_ns);
@@ -115,6 +115,9 @@ pool_options options_of(const portable_pool& order) {
     if (order.sandbox != nullptr) {
         options.sandbox = order.sandbox;
     }
+    if (order.hook != nullptr) {
+        options.testing.hook = order.hook;
+    }
     options.testing.first_sequence = order.first;
     options.keep_descriptors.assign(order.kept.begin(),
                                     order.kept.begin() + static_cast<std::ptrdiff_t>(order.kept_count));
@@ -127,7 +130,7 @@ bool is_code_loaded(const portable_pool& order) {
         return function == nullptr || ::dladdr(reinterpret_cast<void*>(function), &found) != 0;
     };
     return is_loaded(order.run) && is_loaded(order.function) && is_loaded(order.worker_init) &&
-           is_loaded(order.sandbox);
+           is_loaded(order.sandbox) && is_loaded(order.hook);
 }
 
 } // namespace forkflow::nodes

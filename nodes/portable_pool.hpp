@@ -36,8 +36,10 @@ struct portable_pool {
     std::optional<int> niceness;
     std::size_t core_bytes;
     bool no_new_privs;
+    bool verify_results;
     void (*worker_init)();
     void (*sandbox)();
+    void (*hook)(step, std::uint32_t seat);
     sequence first;
     std::size_t cpu_count;
     std::array<int, most_cpus> cpus;

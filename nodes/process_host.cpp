@@ -94,15 +94,18 @@ bool process_host::restart() {
 }
 
 void process_host::start(std::uint32_t seat, std::uint32_t incarnation) {
-    const fork_server_request request{fork_server_request::kind::start, seat, incarnation};
-    uninterrupted([&] {
-        return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL);
-    }); // gone: closed is told
+    ask({fork_server_request::kind::start, seat, incarnation});
 }
 
 void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
-    const fork_server_request request{fork_server_request::kind::kill, seat, incarnation};
+    ask({fork_server_request::kind::kill, seat, incarnation});
+}
+
+// If the fork server is gone, closed is told. Only a running process hears, so it is continued if somebody
+// has stopped it: messages wait for what it is asked for.
+void process_host::ask(const fork_server_request& request) const {
     uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); });
+    signal_helper(server_, SIGCONT);
 }
 
 // The end of file for whoever holds the other end; which only a running process sees, so it is continued if

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <forkflow/nodes/descriptor.hpp>
+#include <forkflow/nodes/fork_server_protocol.hpp>
 #include <forkflow/nodes/launcher.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/portable_pool.hpp>
@@ -50,6 +51,7 @@ private:
     };
     [[nodiscard]] server_ends connect();
     void launch();
+    void ask(const fork_server_request& request) const;
     [[nodiscard]] std::int64_t see_to_end(std::int64_t patience_ns);
     void wait_for_last_worker();
 

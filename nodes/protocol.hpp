@@ -126,6 +126,15 @@
 // sleepers, of clocks, of bells. That (D3) is out of its reach keeps the next outcome from being missed; all
 // else is made good at the next death, or when the next message to emit has stood still for a deadline, or,
 // without deadlines, for 1, 2, 4, … seconds.
+//
+// Verified results: with `verify_results`, check(s), beside the state word, holds a checksum of s, of the
+// result's kind and length, and of its bytes. Its worker writes the result in its own memory, where nobody
+// else can, takes the checksum there, and copies the result into its slot; so what somebody else writes there
+// before, meanwhile or afterwards does not belong to the checksum. The collector copies the result into the
+// parent's own memory, verifies the copy, and looks at nothing else; and no result of another message passes
+// for this one, nor one that was left over when only the state word is forged.
+//
+//   check(s) := of the result   its claimer  store; before (P)          claimed: written anew / it counts
 // clang-format on
 #pragma once
 
@@ -193,6 +202,7 @@ struct state_word {
 /// A state word in its own cache line: neighbours are claimed by different processors at the same time.
 struct alignas(cache_line_bytes) state_cell {
     std::atomic<std::uint64_t> bits;
+    std::atomic<std::uint64_t> check; ///< of the result, if results are verified: see result_check.hpp
 };
 
 /// A set of seats that several processes change. Used for "who sleeps".

@@ -20,6 +20,7 @@ struct waiting_outcome {
     result_kind kind;                   ///< of a published result
     bool sound;                         ///< false: the worker's header makes no sense
     bool in_memory = true;              ///< false: there is no memory to read the payload
+    bool intact = true;                 ///< false: the payload is not what its worker wrote
 };
 
 /// The collector's half of the parent. One thread at a time, but for `next_to_emit` and `notify`.

@@ -81,6 +81,10 @@ public:
     [[nodiscard]] std::atomic<std::uint64_t>& state(sequence number) const noexcept {
         return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].bits;
     }
+    /// The result's checksum, if results are verified. Ordered by the state: stored before (P), loaded after.
+    [[nodiscard]] std::atomic<std::uint64_t>& check(sequence number) const noexcept {
+        return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].check;
+    }
     /// How many pages of its extent the result takes.
     [[nodiscard]] std::atomic<std::uint32_t>& held_pages(sequence number) const noexcept {
         return at<std::atomic<std::uint32_t>>(memory_.open(),

@@ -7,7 +7,8 @@
 
 namespace forkflow::nodes {
 
-/// Steps of the protocol: a worker's, in the order in which it passes them, and the fork server's.
+/// Steps of the protocol: a worker's, in the order in which it passes them, the fork server's, and those of a
+/// forkflow::fork_server.
 enum class step : std::uint8_t {
     started,            ///< the worker exists; nothing has been done
     initialised,        ///< worker_init is through
@@ -29,15 +30,19 @@ enum class step : std::uint8_t {
     server_forked,      ///< the worker exists; the fork server has not noted it
     server_reaped,      ///< a dead worker is reaped; the parent does not know
     server_told,        ///< the parent was told, of a death or a refusal
+    launcher_asked,     ///< the forkflow::fork_server has taken an order
+    launcher_forked,    ///< the fork server of the pool exists; the application does not know
+    launcher_answered,  ///< the application was told
 };
 inline constexpr step last_worker_step = step::leaving;
-inline constexpr step last_step = step::server_told;
+inline constexpr step last_server_step = step::server_told;
+inline constexpr step last_step = step::launcher_answered;
 
 /// What a hook throws to end a worker that is a thread: it leaves at once, as a killed process would.
 struct worker_killed {};
 
-/// Called at each step with the seat (0 at server_started). It may kill the process, or throw worker_killed.
-/// An empty hook costs one predicted branch.
+/// Called at each step with the seat (0 at server_started and in a launcher). It may kill the process, or
+/// throw worker_killed. An empty hook costs one predicted branch.
 using step_hook = std::function<void(step, std::uint32_t seat)>;
 
 } // namespace forkflow::nodes

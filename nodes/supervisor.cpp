@@ -15,8 +15,9 @@ namespace {
 /// fails.
 constexpr unsigned most_barren_deaths = 5;
 /// How long a seat stays vacant whose worker could not be made, or died at once: so that nobody forks without
-/// pause.
-constexpr std::chrono::milliseconds vacancy_time(50);
+/// pause. As often as the breaker counts it is the shortest time; then it doubles with each death in vain.
+constexpr std::chrono::milliseconds least_vacancy(50);
+constexpr std::chrono::milliseconds most_vacancy(1000);
 /// Who lives so long is not dying of what all workers do when they begin.
 constexpr std::chrono::seconds settling_time(1);
 
@@ -195,11 +196,21 @@ void supervisor::fill_vacant_seats(clock::time_point now) {
 }
 
 void supervisor::leave_vacant(std::uint32_t seat, const std::string& why) {
-    vacant_.push_back({.seat = seat, .until = clock::now() + vacancy_time});
+    const vacancy made{.seat = seat, .until = clock::now() + next_vacancy_of(seat)};
+    const auto later = std::ranges::upper_bound(vacant_, made.until, {}, &vacancy::until);
+    vacant_.insert(later, made);
     count_barren(why);
-    if (++in_vain_[seat] >= most_barren_deaths) {
+    if (in_vain_[seat] >= most_barren_deaths) {
         give_up_retries(seat, why);
     }
+}
+
+/// To be called once for each worker in this seat that did not begin its work.
+std::chrono::milliseconds supervisor::next_vacancy_of(std::uint32_t seat) {
+    constexpr unsigned most_doublings = 10;
+    const unsigned in_vain = ++in_vain_[seat];
+    const unsigned doublings = in_vain - std::min(in_vain, most_barren_deaths);
+    return std::min(most_vacancy, least_vacancy * (1U << std::min(doublings, most_doublings)));
 }
 
 /// Others may be at work; but none of them may retry what the next worker in this seat was to retry.
@@ -328,7 +339,7 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
     if (const std::optional<std::uint32_t> tired = reliefs_.relieved_by(seat); tired && !owed) {
         reliefs_.end(seat); // the one that it was to relieve works on
         seats_.make_spare(seat);
-        reliefs_.defer(*tired, clock::now() + vacancy_time);
+        reliefs_.defer(*tired, clock::now() + next_vacancy_of(seat));
         count_barren(why);
         return;
     }

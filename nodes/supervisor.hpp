@@ -66,6 +66,7 @@ private:
     void fill(std::uint32_t seat);
     void fill_vacant_seats(clock::time_point now);
     void leave_vacant(std::uint32_t seat, const std::string& why);
+    [[nodiscard]] std::chrono::milliseconds next_vacancy_of(std::uint32_t seat);
     void start_reliefs(clock::time_point now);
     [[nodiscard]] std::optional<std::uint32_t> spare_seat() const;
     void kill_slow_starters(clock::time_point now);
@@ -110,7 +111,8 @@ private:
         std::uint32_t seat;
         clock::time_point until;
     };
-    std::deque<vacancy> vacant_;    ///< seats whose worker could not be made, or died before it was ready
+    /// Seats whose worker could not be made, or died before it was ready; the first to be filled in front.
+    std::deque<vacancy> vacant_;
     std::deque<vacancy> slow_;      ///< seats whose worker may still be initialising, and until when it may
     std::vector<unsigned> in_vain_; ///< by seat: how often in a row its worker did not become ready
     std::vector<clock::time_point> begun_at_; ///< by seat: when its worker was started

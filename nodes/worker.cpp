@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <forkflow/nodes/demangle.hpp>
+#include <forkflow/nodes/body_failure.hpp>
 #include <forkflow/nodes/exception_text.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
+#include <forkflow/nodes/result_check.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 #include <forkflow/nodes/throw_point.hpp>
 #include <forkflow/nodes/worker.hpp>
@@ -14,9 +15,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cxxabi.h>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 namespace forkflow::nodes {
 namespace {
@@ -27,29 +28,10 @@ std::int64_t monotonic_ns() {
         .count();
 }
 
-/// What the C++ runtime calls the exception that is being handled.
-std::string current_exception_type() {
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type != nullptr ? demangled(type->name()) : std::string("an exception of another language");
-}
-
 /// The depth of the caller's stack, the caller included.
 [[gnu::noinline]] std::uint32_t stack_depth() {
     std::array<void*, max_stack_frames> frames{};
     return static_cast<std::uint32_t>(::backtrace(frames.data(), static_cast<int>(frames.size()))) - 1;
-}
-
-failure failure_at(body_stage stage, std::uint32_t engine_frames) {
-    failure outcome;
-    outcome.kind = stage == body_stage::decoding   ? failure_kind::not_decodable
-                   : stage == body_stage::encoding ? failure_kind::not_encodable
-                                                   : failure_kind::threw;
-    outcome.exception_type = current_exception_type();
-    for (void* const frame : noted_throw_point()) {
-        outcome.stack_trace.frames.push_back(reinterpret_cast<std::uintptr_t>(frame));
-    }
-    cut_engine_frames(outcome.stack_trace, engine_frames);
-    return outcome;
 }
 
 } // namespace
@@ -99,6 +81,9 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
     const char* where = "the preparation of a worker";
     try {
+        if (options_.verify_results) {
+            stage_.emplace(shared_.result(0).extent.size()); // before memory is limited
+        }
         if (prepare) {
             prepare();
         }
@@ -256,19 +241,38 @@ void worker::handle(sequence number) {
     admitted_ = false;
     room_.begin(number);
     const slot request = shared_.request(number);
-    const slot place = shared_.result(number);
-    byte_writer result(
-        place.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
-        place.extent.first(shared_.max_message_bytes()),
-        [](void* self) { static_cast<worker*>(self)->await_admission(); }, this,
-        [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); });
+    byte_writer result = result_writer();
     worker_call call{.request = byte_reader(request.payload(request.header.length_bytes), shared_.buffers()),
                      .result = result};
-    const std::optional<failure> failed = run_body(call);
+    std::optional<failure> failed = run_body(call);
     await_admission();
-    write_outcome(result, failed);
+    write_outcome(result, std::move(failed));
     at(step::written);
     publish();
+}
+
+/// For what the body returns.
+byte_writer worker::result_writer() {
+    const std::size_t most = shared_.max_message_bytes();
+    if (stage_) {
+        return {stage_->inline_area().first(std::min(inline_bytes, most)), stage_->extent().first(most)};
+    }
+    const slot place = shared_.result(claim_.number);
+    return {place.inline_area.first(std::min(inline_bytes, most)), place.extent.first(most),
+            [](void* self) { static_cast<worker*>(self)->await_admission(); }, this,
+            [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); }};
+}
+
+/// For the record of a failure.
+byte_writer worker::record_writer() {
+    if (stage_) {
+        return {stage_->inline_area(), stage_->extent()};
+    }
+    const slot place = shared_.result(claim_.number);
+    return {place.inline_area, place.extent, nullptr, &room_, [](void* room, std::size_t bytes) {
+                static_cast<result_room*>(room)->make_in_any_case(bytes);
+                return static_cast<result_room*>(room)->bytes();
+            }};
 }
 
 std::optional<failure> worker::run_body(worker_call& call) {
@@ -311,37 +315,65 @@ std::optional<failure> worker::run_body(worker_call& call) {
     return failed;
 }
 
-void worker::write_outcome(const byte_writer& result, const std::optional<failure>& failed) {
-    const slot place = shared_.result(claim_.number);
-    place.header = {.length_bytes = result.size(),
-                    .kind = static_cast<std::uint32_t>(result_kind::value),
-                    .number = claim_.number};
-    if (failed) {
-        failure outcome = *failed;
-        outcome.pid = ::getpid();
-        place.header.length_bytes = write_record(outcome);
-        place.header.kind = static_cast<std::uint32_t>(result_kind::failure);
+void worker::write_outcome(const byte_writer& result, std::optional<failure> failed) {
+    if (stage_ && !failed) {
+        failed = move_result(result.written());
     }
+    slot_header header{.length_bytes = result.size(),
+                       .kind = static_cast<std::uint32_t>(result_kind::value),
+                       .number = claim_.number};
+    if (failed) {
+        failed->pid = ::getpid();
+        header.length_bytes = write_record(*failed);
+        header.kind = static_cast<std::uint32_t>(result_kind::failure);
+    }
+    shared_.result(claim_.number).header = header;
+}
+
+/// Moves a result from the stage into its slot. Returns why not.
+std::optional<failure> worker::move_result(std::span<const std::byte> result) {
+    try {
+        if (result.size() > inline_bytes) {
+            ask_for_room(result.size());
+        }
+        move_from_stage(result_kind::value, result);
+        return std::nullopt;
+    } catch (const no_message_memory& missing) {
+        return failure{
+            .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
+    }
+}
+
+/// If there is a stage; the room is there. The checksum is that of the stage, where nobody else writes.
+void worker::move_from_stage(result_kind kind, std::span<const std::byte> bytes) {
+    if (!stage_) {
+        return;
+    }
+    const slot place = shared_.result(claim_.number);
+    const std::span<std::byte> to = bytes.size() <= inline_bytes ? place.inline_area : place.extent;
+    std::copy(bytes.begin(), bytes.end(), to.begin());
+    shared_.check(claim_.number)
+        .store(result_check(claim_.number, kind, bytes), std::memory_order_relaxed); // released by (P)
 }
 
 /// Returns how many bytes it has.
 std::size_t worker::write_record(const failure& outcome) {
-    const slot place = shared_.result(claim_.number);
     try {
-        byte_writer record(place.inline_area, place.extent, nullptr, &room_,
-                           [](void* room, std::size_t bytes) {
-                               static_cast<result_room*>(room)->make_in_any_case(bytes);
-                               return static_cast<result_room*>(room)->bytes();
-                           });
+        byte_writer record = record_writer();
         write_failure(record, outcome);
+        if (stage_ && record.in_extent()) {
+            room_.make_in_any_case(record.size());
+        }
+        move_from_stage(result_kind::failure, record.written());
         return record.size();
     } catch (const no_message_memory&) { // what fits the slot must do
-        byte_writer record(place.inline_area, {});
+        byte_writer record(stage_ ? stage_->inline_area() : shared_.result(claim_.number).inline_area, {});
         write_failure(record, {.kind = outcome.kind,
                                .pid = outcome.pid,
                                .size_bytes = outcome.size_bytes,
                                .limit_bytes = outcome.limit_bytes,
                                .what = outcome.what.substr(0, inline_bytes / 2)});
+        move_from_stage(result_kind::failure, record.written());
         return record.size();
     }
 }

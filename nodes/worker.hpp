@@ -5,6 +5,7 @@
 
 #include <forkflow/nodes/failure.hpp>
 #include <forkflow/nodes/result_room.hpp>
+#include <forkflow/nodes/result_stage.hpp>
 #include <forkflow/nodes/retirement.hpp>
 #include <forkflow/nodes/rings.hpp>
 #include <forkflow/nodes/seat_table.hpp>
@@ -50,7 +51,11 @@ private:
     void sleep();
     void handle(sequence number);
     std::optional<failure> run_body(worker_call& call);
-    void write_outcome(const byte_writer& result, const std::optional<failure>& failed);
+    [[nodiscard]] byte_writer result_writer();
+    [[nodiscard]] byte_writer record_writer();
+    void write_outcome(const byte_writer& result, std::optional<failure> failed);
+    [[nodiscard]] std::optional<failure> move_result(std::span<const std::byte> result);
+    void move_from_stage(result_kind kind, std::span<const std::byte> bytes);
     void await_admission();
     void publish();
     void wait_for_death() const;
@@ -78,10 +83,11 @@ private:
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;
-    std::uint32_t reopened_ = 0; ///< parent_block::reopened when it last looked from the oldest on
-    state_word claim_;           ///< the state word that this worker's claim wrote
-    bool admitted_ = false;      ///< the claimed message's result may be written
-    result_room room_;           ///< of its extent
+    std::uint32_t reopened_ = 0;        ///< parent_block::reopened when it last looked from the oldest on
+    state_word claim_;                  ///< the state word that this worker's claim wrote
+    bool admitted_ = false;             ///< the claimed message's result may be written
+    result_room room_;                  ///< of its extent
+    std::optional<result_stage> stage_; ///< if results are verified: since initialise
 };
 
 } // namespace forkflow::nodes

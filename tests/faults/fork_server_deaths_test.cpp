@@ -8,6 +8,9 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -129,6 +132,51 @@ TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused,
     }) == "");
     fork_server second;
     CHECK(line({.workers = 1, .server = &second}, itself).fault_of(10, itself) == "");
+}
+
+TEST_CASE(
+    "While the fork_server is stopped no node is made, and none of what was asked for is left afterwards") {
+    const bounded_test bounds;
+    fork_server early;
+    const pool_options options{.workers = 2, .server = &early};
+    ::pid_t stopped = 0;
+    REQUIRE(forkflow_test::comes_true_within(10s, [&] { return (stopped = process_named(launcher)) > 0; }));
+    REQUIRE(::kill(stopped, SIGSTOP) == 0);
+    try {
+        const line refused(options, itself);
+        FAIL("a node was made");
+    } catch (const std::system_error& error) {
+        CHECK(error.code() == std::errc::timed_out);
+        CHECK(std::string(error.what()).find("fork_server does not answer") != std::string::npos);
+    }
+    REQUIRE(::kill(stopped, SIGCONT) == 0);
+    // The answer to the first order comes before that to the second, and is not taken for it.
+    auto* const nowhere = reinterpret_cast<number (*)(number)>(std::uintptr_t{16});
+    CHECK_THROWS_AS(line(options, nowhere), std::invalid_argument);
+    CHECK(line(options, itself).fault_of(50, itself) == "");
+    CHECK(forkflow_test::comes_true_within(10s, [] { return process_named(pool_server) == 0; }));
+}
+
+TEST_CASE("A pool whose fork server dies while the fork_server is stopped fails, and does not hang") {
+    const bounded_test bounds;
+    fork_server early;
+    line going_on(pool_options{.workers = 2, .server = &early}, itself);
+    going_on.put(0, 50);
+    going_on.finish();
+    const ::pid_t stopped = process_named(launcher);
+    REQUIRE(stopped > 0);
+    REQUIRE(::kill(stopped, SIGSTOP) == 0);
+    kill_process_named(pool_server);
+    number put = 50;
+    do { // its workers may finish some before the kernel has killed them
+        going_on.put(put, put + 50);
+        put += 50;
+        going_on.finish();
+    } while (going_on.outcomes().back().index() == 0);
+    CHECK(going_on.fault(put, itself, [](number message, const failure& found) {
+        return message >= 50 && found.kind == failure_kind::pool_failed;
+    }) == "");
+    ::kill(stopped, SIGCONT);
 }
 
 TEST_CASE("child: nodes of two fork_servers are at work for ever", "[.child]") {

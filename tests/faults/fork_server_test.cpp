@@ -194,10 +194,12 @@ bool prepared = false; // NOLINT(cppcoreguidelines-avoid-non-const-global-variab
 
 } // namespace
 
-TEST_CASE("worker_init, limits, deadlines, recycling and kept errors work through a fork_server") {
+TEST_CASE("worker_init, limits, deadlines, recycling, verified results and kept errors work through a "
+          "fork_server") {
     const bounded_test bounds;
     fork_server early;
     line all(pool_options{.workers = 2,
+                          .verify_results = true,
                           .deadline = 10s,
                           .attempts = 1,
                           .recycle_after = 10,

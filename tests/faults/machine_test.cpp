@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 #include "support/child_case.hpp"
 #include "support/leftovers.hpp"
+#include "support/limits.hpp"
 #include "support/number_line.hpp"
 #include "support/processes.hpp"
 #include "support/sanitized.hpp"
@@ -24,7 +25,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -106,30 +106,10 @@ std::size_t entries_of(const char* directory) {
     return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
-/// Becomes a user whom nobody else is: the superuser's processes are not limited in number.
-void become_somebody() {
-    constexpr ::uid_t first = 60'000;
-    const ::uid_t user = first + static_cast<::uid_t>(::getpid()) % 5'000;
-    REQUIRE(::setresgid(user, user, user) == 0);
-    REQUIRE(::setresuid(user, user, user) == 0);
-    ::prctl(PR_SET_DUMPABLE, 1); // so that /proc/self stays readable
-}
-
-bool is_superuser() {
-    if (::geteuid() == 0) {
-        return true;
-    }
-    WARN("not the superuser: a limit on processes is not tested");
-    return false;
-}
-
 void limit_processes_of_fork_server(rlim_t limit) {
     const std::vector<::pid_t> servers = forkflow_test::fork_servers_of(::getpid());
     REQUIRE(servers.size() == 1);
-    rlimit now{};
-    REQUIRE(::prlimit(servers[0], RLIMIT_NPROC, nullptr, &now) == 0);
-    now.rlim_cur = std::min(limit, now.rlim_max);
-    REQUIRE(::prlimit(servers[0], RLIMIT_NPROC, &now, nullptr) == 0);
+    forkflow_test::limit_of(servers[0], RLIMIT_NPROC, limit);
 }
 
 void kill_workers(std::size_t count) {
@@ -145,7 +125,7 @@ void kill_workers(std::size_t count) {
 TEST_CASE("child: a limit on processes when nodes are made", "[.child]") {
     const forkflow_test::watchdog limit(200s);
     const tbb::global_control two(tbb::global_control::max_allowed_parallelism, 2);
-    become_somebody();
+    forkflow_test::become_somebody();
     forkflow_test::start_tbb_threads();
     const auto before = forkflow_test::belongings();
     const soft_limit processes(RLIMIT_NPROC);
@@ -177,7 +157,7 @@ TEST_CASE("child: a limit on processes when nodes are made", "[.child]") {
 
 TEST_CASE("When no process can be made, a node is refused, or its messages fail, or fewer workers do") {
     const bounded_test bounds;
-    if (is_superuser()) {
+    if (forkflow_test::is_superuser()) {
         forkflow_test::child_test child("child: a limit on processes when nodes are made");
         CHECK(child.wait_at_most(60s) == 0);
     }
@@ -185,7 +165,7 @@ TEST_CASE("When no process can be made, a node is refused, or its messages fail,
 
 TEST_CASE("child: a limit on processes when workers are replaced", "[.child]") {
     const forkflow_test::watchdog limit(200s);
-    become_somebody();
+    forkflow_test::become_somebody();
     const forkflow_test::shared_flags flags(1);
     number_line line(pool_options{.workers = 2, .attempts = 5}, [&](number message) {
         if (message < 2) { // so that both workers are known to be there
@@ -222,7 +202,7 @@ TEST_CASE("child: a limit on processes when workers are replaced", "[.child]") {
 
 TEST_CASE("Workers that cannot be replaced are missed until they can, and when all are gone messages fail") {
     const bounded_test bounds;
-    if (is_superuser()) {
+    if (forkflow_test::is_superuser()) {
         forkflow_test::child_test child("child: a limit on processes when workers are replaced");
         CHECK(child.wait_at_most(60s) == 0);
     }

@@ -111,9 +111,11 @@ TEST_CASE("A fork server killed while it kills a worker loses no message") {
     const bounded_test frame;
     for (const step here :
          {step::server_asked, step::server_reaped, step::server_told, step::server_forked}) {
-        for (const std::size_t workers : {1U, 3U}) {
-            every_message_has_its_outcome_when_the_server_dies(
-                {.here = here, .on = errand::execution, .when = moment::middle, .workers = workers});
+        for (const moment when : {moment::first, moment::middle, moment::last}) {
+            for (const std::size_t workers : {1U, 3U}) {
+                every_message_has_its_outcome_when_the_server_dies(
+                    {.here = here, .on = errand::execution, .when = when, .workers = workers});
+            }
         }
     }
 }

@@ -24,6 +24,7 @@
 
 using namespace std::chrono_literals;
 using forkflow::failure;
+using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::adopts_orphans;
 using forkflow_test::bounded_test;
@@ -150,6 +151,26 @@ TEST_CASE("All processes of a node may be stopped and continued, in any order") 
     ::kill(child.pid(), SIGUSR1);
     CHECK(child.wait_at_most(30s) == 0);
     CHECK(forkflow_test::all_children_end_within(2s));
+}
+
+TEST_CASE("A deadline ends a hung body although somebody has stopped the fork server") {
+    const bounded_test bounds;
+    const shared_flags flags(2); // 0: the body hangs; 1: never set
+    number_line line(pool_options{.workers = 2, .deadline = 300ms, .attempts = 1}, [&](number message) {
+        if (message == 5) {
+            flags.add(0);
+            flags.wait_for(1);
+        }
+        return message;
+    });
+    line.put(0, 10);
+    flags.wait_for(0);
+    ::kill(only_fork_server_of(::getpid()), SIGSTOP);
+    line.finish();
+    CHECK(line.fault(10, [](number message, const failure& found) {
+        return message == 5 && found.kind == failure_kind::timed_out;
+    }) == "");
+    CHECK(line.outcomes()[5].index() == 1);
 }
 
 TEST_CASE("A node whose fork server or workers somebody has stopped can be destroyed") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A worker that writes over all that it can reach costs failures: the parent neither crashes nor hangs, each
-// message has one outcome in its place, and the pool recovers.
+// message has one outcome in its place, and the pool recovers. With verified results, each is the right one
+// or a failure.
 #include "support/engine_scenarios.hpp"
 #include "support/wild_worker.hpp"
 
@@ -23,6 +24,7 @@ struct wildness {
     std::size_t window = 8;
     bool recycles = false;
     bool bounds_bytes = false; ///< results are large, and one of them is nearly all that is allowed
+    bool verifies = true;
 };
 
 constexpr sequence wild_messages = 60;
@@ -67,14 +69,25 @@ void check_bytes(engine<process_world>& tested) {
     CHECK(tested.pool().has_room());
 }
 
+/// A wild body, if it returns, returns what it should: so no result is wrong that is verified.
+void check_wild(const std::vector<seen_outcome>& outcomes, const wildness& how) {
+    for (const seen_outcome& outcome : outcomes) {
+        CAPTURE(outcome.index, outcome.fault, outcome.failure.what);
+        CHECK(outcome.fault.find("left in place of") == std::string::npos);
+        CHECK((!how.verifies || outcome.fault.empty()));
+        CHECK((!outcome.failed || outcome.failure.kind != failure_kind::pool_failed));
+    }
+}
+
 /// Every eleventh of the first messages goes wild, in some of its attempts; later ones are harmless.
 void wild_workers_cost_failures(const wildness& how) {
     CAPTURE(static_cast<int>(how.part), static_cast<int>(how.bytes), static_cast<int>(how.end), how.seed,
-            how.workers, how.window, how.recycles, how.bounds_bytes);
+            how.workers, how.window, how.recycles, how.bounds_bytes, how.verifies);
     const engine_watchdog watchdog("a wild worker");
     pool_options options = small_pool(how.workers, how.window, 8);
     options.deadline = std::chrono::milliseconds(ends_by_deadline(how.end) ? 100 : 0);
     options.recycle_after = how.recycles ? 7 : 0;
+    options.verify_results = how.verifies;
     options.testing.first_sequence = sequence{0} - wild_messages / 2;
     if (how.bounds_bytes) {
         options.max_message_bytes = options.window_bytes = pages_allowed * forkflow::nodes::page_bytes;
@@ -104,13 +117,12 @@ void wild_workers_cost_failures(const wildness& how) {
         return outcomes;
     };
     const auto during = stream(wild_messages, true);
+    check_wild(during, how);
     for (const seen_outcome& outcome : during) {
-        CAPTURE(outcome.index, outcome.fault, outcome.failure.what);
-        CHECK(outcome.fault.find("left in place of") == std::string::npos);
-        CHECK((!outcome.failed || outcome.failure.kind != failure_kind::pool_failed));
         CHECK((outcome.index % 5 == 3) == (outcome.state == message_state::marker));
     }
-    (void)stream(2 * tested.pool().capacity(), false); // what was written beyond the newest comes to light
+    // What was written beyond the newest comes to light.
+    check_wild(stream(2 * tested.pool().capacity(), false), how);
     const auto calm = stream(20, false);
     CHECK(faults(calm).empty());
     CHECK(std::none_of(calm.begin(), calm.end(), [](const seen_outcome& one) { return one.failed; }));
@@ -128,6 +140,22 @@ TEST_CASE("A worker that writes over one part of the rings and returns or dies c
             const auto end = static_cast<ending>((part + static_cast<int>(bytes)) % 3);
             wild_workers_cost_failures({static_cast<wild_part>(part), bytes, end, 1});
         }
+    }
+}
+
+TEST_CASE("Without verified results, a worker that writes over others' costs no more than what they are") {
+    for (const wild_part part : {wild_part::results, wild_part::states, wild_part::all}) {
+        for (const wild_bytes bytes : {wild_bytes::ones, wild_bytes::random}) {
+            wild_workers_cost_failures(
+                {.part = part, .bytes = bytes, .end = ending::returns, .seed = 1, .verifies = false});
+        }
+    }
+}
+
+TEST_CASE("A worker that writes over results until its deadline passes makes none of them wrong") {
+    for (unsigned seed = 1; seed <= 2; ++seed) {
+        wild_workers_cost_failures({wild_part::results, wild_bytes::random, ending::goes_on, seed});
+        wild_workers_cost_failures({wild_part::all, wild_bytes::some_words, ending::goes_on, seed});
     }
 }
 

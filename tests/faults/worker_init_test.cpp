@@ -5,7 +5,9 @@
 #include "support/engine_watchdog.hpp"
 #include "support/leftovers.hpp"
 #include "support/number_line.hpp"
+#include "support/processes.hpp"
 #include "support/recorder.hpp"
+#include "support/shared_flags.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
 
@@ -189,6 +191,29 @@ TEST_CASE("A worker whose worker_init hangs is replaced while the others work") 
     line.finish();
     CHECK(line.fault(100) == "");
     CHECK(line.statistics().deaths == 2);
+}
+
+TEST_CASE("A seat whose workers cannot begin is filled more and more seldom, until one can") {
+    const bounded_test bounds;
+    const births register_of(1);
+    const forkflow_test::shared_flags licence(1);
+    const auto start = std::chrono::steady_clock::now();
+    number_line line(pool_options{.workers = 2,
+                                  .worker_init =
+                                      [&] {
+                                          if (register_of.enroll() >= 1 && licence.get(0) == 0) {
+                                              throw std::runtime_error("no licence");
+                                          }
+                                      }},
+                     itself);
+    line.put(0, 50);
+    register_of.wait_for(11); // ten in vain; between them 5 × 50 ms, and 100, 200, 400 and 800 ms
+    CHECK(std::chrono::steady_clock::now() - start >= 1750ms);
+    licence.set(0);
+    CHECK(eventually([] { return forkflow_test::workers_of(::getpid()).size() == 2; }));
+    line.put(50, 100);
+    line.finish();
+    CHECK(line.fault(100) == "");
 }
 
 TEST_CASE("A pool whose every new worker fails says so when the last of the old ones is gone") {

@@ -5,7 +5,9 @@
 
 #include <forkflow/nodes/extent_memory.hpp>
 #include <forkflow/nodes/failure_record.hpp>
+#include <forkflow/nodes/result_check.hpp>
 #include <forkflow/nodes/supervisor.hpp>
+#include <forkflow/nodes/verified_copy.hpp>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -116,6 +119,7 @@ private:
                                    .requests = 5,
                                    .max_message_bytes = 3 * page,
                                    .window_bytes = bounds[from.below(bounds.size())],
+                                   .verify_results = from.below(2) == 1,
                                    .deadline = deadlines[from.below(deadlines.size())],
                                    .attempts = 3,
                                    .recycle_after = 1,
@@ -211,9 +215,30 @@ private:
                 header.kind = script_.below(3);
                 header.number = number;
                 seat.running_since_ns = 0;
+                if (script_.below(2) == 0) {
+                    hand_in_honestly(number);
+                }
             }
         }
         shared_.state(number) = word.packed();
+    }
+    /// Writes a result as a worker does that is not wild, and notes what it was.
+    void hand_in_honestly(sequence number) {
+        using namespace forkflow::nodes;
+        const std::span<const std::uint8_t> bytes = script_.take(script_.below(inline_bytes + 1));
+        const slot place = shared_.result(number);
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::uint8_t*>(place.inline_area.data()));
+        place.header = {.length_bytes = bytes.size(), .kind = place.header.kind % 2, .number = number};
+        shared_.check(number) = result_check(number, static_cast<result_kind>(place.header.kind),
+                                             place.inline_area.first(bytes.size()));
+        handed_in_.emplace(number, std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
+    }
+    /// True if a worker that is not wild has handed in this result.
+    [[nodiscard]] bool was_handed_in(sequence number, std::span<const std::byte> payload) const {
+        const auto [first, end] = handed_in_.equal_range(number);
+        return std::any_of(first, end, [&](const auto& one) {
+            return std::ranges::equal(std::as_bytes(std::span(one.second)), payload);
+        });
     }
     void put() {
         using forkflow::nodes::message_kind;
@@ -243,6 +268,12 @@ private:
                 demand(extents_.is_result_there(outcome->number, outcome->payload.size()));
             }
             read(*outcome);
+            if (options_.verify_results && outcome->state == forkflow::nodes::message_state::published &&
+                outcome->sound) {
+                forkflow::nodes::waiting_outcome verified = *outcome;
+                verified_.take(verified, shared_.check(outcome->number));
+                demand(!verified.sound || was_handed_in(outcome->number, verified.payload));
+            }
             ++emitted_;
             release(outcome->number);
         }
@@ -296,6 +327,8 @@ private:
     std::vector<worker_identity> alive_;
     std::deque<host_event> events_;
     sequence emitted_ = shared_.first();
+    forkflow::nodes::verified_copy verified_;
+    std::multimap<sequence, std::vector<std::uint8_t>> handed_in_;
     bool closed_ = false;
 };
 

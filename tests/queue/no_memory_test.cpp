@@ -51,8 +51,8 @@ using queue_of_bytes = forkflow::ordered_process_queue<std::size_t, outcome>;
 
 constexpr std::size_t large = 300'000;
 
-forkflow::pool_options one_worker() {
-    return {.workers = 1, .window = 4};
+forkflow::pool_options one_worker(bool verifies = false) {
+    return {.workers = 1, .window = 4, .verify_results = verifies};
 }
 
 /// The pool's file, cut off where the first result that outgrows its slot would lie: whoever touches a page
@@ -111,7 +111,8 @@ bool is_result(const outcome& found, std::size_t size) {
 
 TEST_CASE("A result for which there is no memory is a failure with that name, in the worker that goes on") {
     const bounded_test bounds;
-    queue_of_bytes queue(one_worker(), [](std::size_t size) { return bytes(size, 'x'); });
+    const bool verifies = GENERATE(false, true);
+    queue_of_bytes queue(one_worker(verifies), [](std::size_t size) { return bytes(size, 'x'); });
     CHECK(is_result(outcome_of(queue, 10), 10));
     const cut_off_results cut;
     for (int i = 0; i < 3; ++i) { // also when the handler has been used before
@@ -125,9 +126,10 @@ TEST_CASE("A result for which there is no memory is a failure with that name, in
     CHECK(queue.statistics().deaths == 0);
 }
 
-TEST_CASE("A result that is written in place is refused where the body asks for its room") {
+TEST_CASE("A result that is written in place is refused if there is no room for it") {
     const bounded_test bounds;
-    queue_of_bytes queue(one_worker(), [](std::size_t size, forkflow::result_writer<bytes>& out) {
+    const bool verifies = GENERATE(false, true);
+    queue_of_bytes queue(one_worker(verifies), [](std::size_t size, forkflow::result_writer<bytes>& out) {
         for (char& each : out.resize(size)) {
             each = 'x';
         }
@@ -142,7 +144,8 @@ TEST_CASE("A result that is written in place is refused where the body asks for 
 
 TEST_CASE("A failure that needs more than its slot says less if there is no memory") {
     const bounded_test bounds;
-    queue_of_bytes queue(one_worker(), [](std::size_t size) -> bytes {
+    const bool verifies = GENERATE(false, true);
+    queue_of_bytes queue(one_worker(verifies), [](std::size_t size) -> bytes {
         throw std::runtime_error("much to say: " + std::string(size, 'y'));
     });
     const cut_off_results cut;
@@ -175,7 +178,8 @@ TEST_CASE("A SIGBUS of the body itself is still a crash") {
 
 TEST_CASE("A result that the parent has no memory to read is a failure with that name") {
     const bounded_test bounds;
-    queue_of_bytes queue(one_worker(), [](std::size_t size) { return bytes(size, 'x'); });
+    const bool verifies = GENERATE(false, true);
+    queue_of_bytes queue(one_worker(verifies), [](std::size_t size) { return bytes(size, 'x'); });
     system_refuses = true; // in this process
     CHECK(is_no_memory(outcome_of(queue, large), 0));
     CHECK(is_result(outcome_of(queue, 10), 10));

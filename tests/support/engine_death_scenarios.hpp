@@ -66,11 +66,13 @@ void put_and_collect(engine<World>& tested, std::size_t count, std::vector<seen_
 
 /// For steps that are passed once per message, or once per worker.
 template <class World>
-void one_death_costs_nothing_but_an_attempt(step here, moment when, std::size_t workers, unsigned attempts) {
-    CAPTURE(static_cast<int>(here), static_cast<int>(when), workers, attempts);
+void one_death_costs_nothing_but_an_attempt(step here, moment when, std::size_t workers, unsigned attempts,
+                                            bool verify_results = false) {
+    CAPTURE(static_cast<int>(here), static_cast<int>(when), workers, attempts, verify_results);
     const engine_watchdog watchdog("a death at a step");
     pool_options options = small_pool(workers, 8, 8);
     options.attempts = attempts;
+    options.verify_results = verify_results;
     const bool of_a_life = is_passed_once_per_worker(here);
     options.recycle_after = of_a_life ? 1 : 0; // so that there are many lives
     engine<World> tested(options, [=](const passage& now) {

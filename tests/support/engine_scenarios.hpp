@@ -34,15 +34,18 @@ struct stream_shape {
     std::size_t messages; ///< of each producer
     sequence first = 0;
     std::size_t window_bytes = 0;
+    bool verify_results = false;
 };
 
 template <class World>
 void a_stream_arrives_whole_and_in_order(const stream_shape& shape) {
-    CAPTURE(shape.workers, shape.window, shape.requests, shape.producers, shape.first, shape.window_bytes);
+    CAPTURE(shape.workers, shape.window, shape.requests, shape.producers, shape.first, shape.window_bytes,
+            shape.verify_results);
     const engine_watchdog watchdog("a stream of messages");
     pool_options options = small_pool(shape.workers, shape.window, shape.requests);
     options.testing.first_sequence = shape.first;
     options.window_bytes = shape.window_bytes;
+    options.verify_results = shape.verify_results;
     engine<World> tested(options);
     const std::size_t total = shape.producers * shape.messages;
 
