@@ -175,7 +175,7 @@ void recycling(benchmark::State& state) {
     };
     forkflow::pool_options options{.workers = static_cast<std::size_t>(state.range(0)), .window = 256};
     direct_pool plain(options, body);
-    options.recycle_after = 200;
+    options.recycle_after = static_cast<std::size_t>(state.range(3));
     direct_pool recycled(options, body);
     const std::uint64_t count = scaled(1'000'000 / (work_us + 10));
     stream_times without;
@@ -211,11 +211,13 @@ void register_benchmarks() {
         ->Repetitions(1)
         ->UseManualTime();
     benchmark::RegisterBenchmark("recycling", recycling)
-        ->ArgNames({"workers", "work_us", "waits"})
-        ->Args({2, 0, 0})
-        ->Args({2, 20, 0})
-        ->Args({2, 200, 0})
-        ->Args({8, 200, 1})
+        ->ArgNames({"workers", "work_us", "waits", "after"})
+        ->Args({2, 0, 0, 200})
+        ->Args({2, 0, 0, 10'000})
+        ->Args({2, 20, 0, 200})
+        ->Args({2, 20, 0, 2'000})
+        ->Args({2, 200, 0, 200})
+        ->Args({8, 200, 1, 200})
         ->Iterations(chosen_effort() == effort::full ? 10 : 1)
         ->Repetitions(1)
         ->UseManualTime();
