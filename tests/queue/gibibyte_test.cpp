@@ -32,8 +32,7 @@ using bytes = std::vector<unsigned char>;
 using outcome = std::variant<bytes, failure>;
 
 constexpr std::size_t gibibyte = std::size_t{1} << 30U;
-constexpr std::size_t most_in_request = gibibyte - 8; ///< encoded, their number stands before them
-constexpr std::size_t most_in_result = gibibyte - 9;  ///< and a byte that tells which alternative it is
+constexpr std::size_t most_in_message = gibibyte - 8; ///< encoded, their number stands before them
 
 std::size_t available_bytes() {
     std::ifstream file("/proc/meminfo");
@@ -86,7 +85,7 @@ constexpr unsigned char of_result = 3;
 
 void answer(std::span<const unsigned char> message, forkflow::result_writer<bytes>& out) {
     if (is_filled(message, of_request)) { // else the result is empty
-        fill(out.resize(most_in_result + (message.size() == most_in_request ? 0 : 1)), of_result);
+        fill(out.resize(most_in_message + (message.size() == most_in_message ? 0 : 1)), of_result);
     }
 }
 
@@ -111,7 +110,7 @@ TEST_CASE(
     const std::size_t before = bytes_of_pool();
     REQUIRE(before > 0);
     {
-        bytes message(most_in_request + 1);
+        bytes message(most_in_message + 1);
         fill(message, of_request);
         message.pop_back();
         REQUIRE(queue.put(message));
@@ -121,7 +120,7 @@ TEST_CASE(
     {
         const outcome result = *queue.get();
         REQUIRE(std::holds_alternative<bytes>(result));
-        CHECK(std::get<bytes>(result).size() == most_in_result);
+        CHECK(std::get<bytes>(result).size() == most_in_message);
         CHECK(is_filled(std::get<bytes>(result), of_result));
         CHECK(bytes_of_pool() >= before + 2 * (gibibyte - 4096)); // they may be needed again
     }
