@@ -19,25 +19,38 @@ buffer_memory::buffer_memory(std::shared_ptr<const shared_mapping> mapping, std:
 }
 
 std::shared_ptr<const buffer_memory::block> buffer_memory::try_allocate(std::size_t bytes) {
+    return allocate_until(bytes, std::chrono::steady_clock::time_point::min());
+}
+
+std::shared_ptr<const buffer_memory::block>
+buffer_memory::allocate_until(std::size_t bytes, std::chrono::steady_clock::time_point deadline) {
     if (bytes > region_.size()) { // also: whole_pages would wrap
         return nullptr;
     }
     const std::size_t wanted = whole_pages(std::max<std::size_t>(bytes, 1));
-    std::span<std::byte> pages;
-    {
-        const std::scoped_lock lock(mutex_);
-        const std::optional<std::size_t> offset = find_room(wanted);
-        if (!offset) {
-            return nullptr;
-        }
-        take(*offset, wanted);
-        pages = region_.subspan(*offset, wanted);
+    std::unique_lock lock(mutex_);
+    std::optional<std::size_t> offset = find_room(wanted);
+    while (!offset && !waits_ended_ && std::chrono::steady_clock::now() < deadline) {
+        freed_.wait_until(lock, deadline);
+        offset = find_room(wanted);
     }
+    if (!offset) {
+        return nullptr;
+    }
+    take(*offset, wanted);
+    lock.unlock();
+    const std::span<std::byte> pages = region_.subspan(*offset, wanted);
     auto made = std::make_shared<const block>(shared_from_this(), pages);
     if (!mapping_->provide(pages)) {
         throw no_message_memory(bytes);
     }
     return made;
+}
+
+void buffer_memory::end_waits() {
+    const std::scoped_lock lock(mutex_);
+    waits_ended_ = true;
+    freed_.notify_all();
 }
 
 /// The lowest offset behind which so much is free.
@@ -75,6 +88,7 @@ void buffer_memory::free(std::span<std::byte> pages) noexcept {
         insert(offset_of(pages.data()), {.bytes = pages.size(), .age = sweeps_});
     } catch (const std::bad_alloc&) { // the room is lost; who has no memory for a note has other worries
     }
+    freed_.notify_all(); // all, as each needs another size
     if (on_idle_) {
         on_idle_();
     }

@@ -5,6 +5,8 @@
 #include <forkflow/nodes/shared_mapping.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -46,6 +48,12 @@ public:
     /// written to an earlier block. Null: the region has no room left. Throws no_message_memory if the system
     /// has no memory. Cost: a system call, and the page faults.
     [[nodiscard]] std::shared_ptr<const block> try_allocate(std::size_t bytes);
+    /// The same, but waits for room until `deadline`. Null: there was none in time, or there can never be so
+    /// much, or waits were ended. Of several who wait, one who needs less may be served earlier.
+    [[nodiscard]] std::shared_ptr<const block> allocate_until(std::size_t bytes,
+                                                              std::chrono::steady_clock::time_point deadline);
+    /// From now on nobody waits for room.
+    void end_waits();
 
     /// Where in the region `place` lies; what a message carries of it.
     [[nodiscard]] std::uint64_t offset_of(const std::byte* place) const noexcept {
@@ -78,6 +86,8 @@ private:
     std::shared_ptr<const shared_mapping> mapping_;
     std::span<std::byte> region_;
     std::mutex mutex_;
+    std::condition_variable freed_;
+    bool waits_ended_ = false;
     free_runs free_;
     std::uint64_t sweeps_ = 0;
     std::function<void()> on_idle_;

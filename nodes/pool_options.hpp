@@ -20,6 +20,7 @@ struct pool_options {
     /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use.
     std::size_t workers = 0;
     /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers.
+    /// Their places, and those of as many requests, take 1 to 2 KiB each of memory from the start.
     std::size_t window = 0;
     /// At most so many messages wait for a worker or run. 1 to 1'048'576; 0: as many as the window.
     std::size_t requests = 0;

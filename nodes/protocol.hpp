@@ -85,12 +85,13 @@
 //     → n, or as before         worker       store                      counts / counts
 //   held(s) := 0                collector    store; before s is empty   –
 //
-// Memory: pages of an extent are asked for before they are used: those of requests by the parent, those of
-// results by the worker, which touches them and takes SIGBUS for a refusal; the parent asks again for what
-// it has not seen there (a wild worker may say that it has written what it has not). pages_there(s), written
-// by the parent while the slot is nobody's, tells workers what they need not touch. The parent gives pages
-// back while nobody may be at work on them: those of s before it stores "s is empty", those of other slots
-// while it neither gives numbers nor takes outcomes, if no number in flight has the slot.
+// Memory: that of words and slots is asked for when the mapping is made, so nobody gets a SIGBUS there. Pages
+// of an extent are asked for before they are used: those of requests by the parent, those of results by the
+// worker, which touches them and takes SIGBUS for a refusal; the parent asks again for what it has not seen
+// there (a wild worker may say that it has written what it has not). pages_there(s), written by the parent
+// while the slot is nobody's, tells workers what they need not touch. The parent gives pages back while
+// nobody may be at work on them: those of s before it stores "s is empty", those of other slots while it
+// neither gives numbers nor takes outcomes, if no number in flight has the slot.
 //
 // Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.

@@ -4,6 +4,8 @@
 #include <forkflow/nodes/seat_set.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -55,7 +57,19 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , memory_(*mapping_)
     , commits_(capacity_) {
     if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
+        provide_words_and_slots();
         set_up();
+    }
+}
+
+/// All that lies before the extents of either part. Nobody asks for it later: whoever touched a page of it
+/// that the system then refuses would die of SIGBUS.
+void rings::provide_words_and_slots() const {
+    for (const std::span<std::byte> pages : {std::span(memory_.sealed(), request_extents_offset_),
+                                             std::span(memory_.open(), result_extents_offset_)}) {
+        if (!memory().provide(pages)) {
+            throw std::system_error(ENOMEM, std::system_category(), "madvise of the forkflow rings");
+        }
     }
 }
 

@@ -41,7 +41,8 @@ struct slot {
 /// from it. Thread- and process-safe as the protocol says; construction and accessors never block.
 class rings {
 public:
-    /// `options` as resolved. The first message will have the number `first`. Throws std::system_error.
+    /// `options` as resolved. The first message will have the number `first`. Throws std::system_error, also
+    /// if the system has no memory for all that is touched without being asked for: words and slots.
     /// `existing`: the mapping that another process made with the same arguments; else they are made.
     rings(const pool_options& options, sequence first, std::optional<descriptor> existing = {});
 
@@ -155,6 +156,7 @@ private:
         std::byte* open_;
     };
 
+    void provide_words_and_slots() const;
     void set_up();
 
     template <class T>

@@ -109,7 +109,15 @@ public:
     [[nodiscard]] buffer make_buffer(std::size_t bytes) { return queue_.make_buffer(bytes); }
     /// The same, but nothing if options.buffer_bytes leave no room.
     [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
-        return queue_.try_make_buffer(bytes);
+        return queue_.make_buffer_until(bytes, time_point::min());
+    }
+    /// The same, but waits for room at most `timeout`. Nothing: there was none in time, there can never be so
+    /// much, or the queue is stopped. Somebody else must get meanwhile: who waits here gets nothing. Of
+    /// several who wait, one who needs less may be served earlier.
+    template <class Rep, class Period>
+    [[nodiscard]] std::optional<buffer> make_buffer(std::size_t bytes,
+                                                    std::chrono::duration<Rep, Period> timeout) {
+        return queue_.make_buffer_until(bytes, detail::deadline_after(timeout));
     }
 
     // --- getting

@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <string>
 
 using namespace forkflow_test;
 using world = process_world;
@@ -207,7 +209,7 @@ TEST_CASE("A withdrawal at each step of a message ends what is inside, and nothi
 TEST_CASE("A stopped worker is killed when its deadline passes, and cannot come back") {
     const nothing_is_left_behind check;
     const engine_watchdog watchdog("a stopped worker");
-    pool_options options = small_pool(2, 8, 8);
+    pool_options options = watched_pool(2, 8, 8);
     options.deadline = std::chrono::milliseconds(400);
     shared_value<std::atomic<bool>> stopped;
     engine<world> tested(options, {}, [&](std::uint64_t index) {
@@ -228,7 +230,7 @@ TEST_CASE("A pool's only worker that is stopped in its sleep is replaced, and co
     for (const int deadline_ms : {300, 0}) {
         CAPTURE(deadline_ms);
         const engine_watchdog watchdog("a worker stopped in its sleep", std::chrono::seconds(60));
-        pool_options options = small_pool(1, 8, 8);
+        pool_options options = watched_pool(1, 8, 8);
         options.deadline = std::chrono::milliseconds(deadline_ms);
         engine<world> tested(options);
         std::vector<seen_outcome> outcomes;

@@ -130,7 +130,7 @@ TEST_CASE("Over threads, a withdrawal at each step of a message ends what is ins
 TEST_CASE("A worker that finishes when its deadline has struck takes no further message") {
     const engine_watchdog watchdog("a late worker");
     std::atomic<bool> finish{false};
-    pool_options options = small_pool(1, 8, 8);
+    pool_options options = watched_pool(1, 8, 8);
     options.attempts = 1;
     options.deadline = std::chrono::milliseconds(500);
     const auto inside = [&](std::uint64_t index) {
@@ -157,6 +157,47 @@ TEST_CASE("A worker that finishes when its deadline has struck takes no further 
     CHECK(outcomes[1].attempts == 1);
     CHECK(tested.statistics().deaths == 1);
     CHECK(tested.statistics().retries == 0);
+}
+
+TEST_CASE("A wake that is not given is missed, and only made good if somebody looks: so tests without looks "
+          "see it") {
+    for (const bool looks : {false, true}) {
+        CAPTURE(looks);
+        const engine_watchdog watchdog("a wake that is held back");
+        gate body_may_end;
+        gate ring_may_be_given;
+        pool_options options = small_pool(1, 4, 4);
+        options.testing.looks = looks;
+        engine<world> tested(
+            options,
+            [&](const passage& now) {
+                if (now.here == step::published && now.count == 0) { // handed in; nobody was rung
+                    ring_may_be_given.pass();
+                }
+            },
+            [&](std::uint64_t) { body_may_end.pass(); });
+        const opened_at_end open_body(body_may_end);
+        const opened_at_end open_ring(ring_may_be_given);
+        tested.put();
+        std::atomic<bool> collected{false};
+        std::vector<seen_outcome> outcomes;
+        std::thread collector([&] {
+            outcomes = tested.collect(1);
+            collected.store(true);
+        });
+        const auto& armed = rings_of(rings_key(), tested.pool()).parent().armed;
+        const bool rests = eventually(
+            [&] { return (armed.load() & forkflow::nodes::arm_bit) != 0; }); // it waits for the ring
+        body_may_end.open();
+        const bool came = eventually([&] { return collected.load(); }, std::chrono::seconds(looks ? 60 : 2));
+        const std::uint32_t rings_given = tested.world().passages(step::notified);
+        ring_may_be_given.open();
+        collector.join();
+        CHECK(rests);
+        CHECK(came == looks);
+        CHECK(rings_given == 0);
+        CHECK(faults(outcomes).empty());
+    }
 }
 
 TEST_CASE("A worker that cannot be made is asked for again, and not for ever") {

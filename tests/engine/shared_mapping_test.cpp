@@ -17,6 +17,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <vector>
 
 using namespace forkflow;
 using namespace forkflow::nodes;
@@ -45,22 +46,41 @@ void read_from(const std::byte* place) {
     (void)*static_cast<const volatile std::byte*>(place);
 }
 
-/// How much memory the mapping around this address has been given, in KiB, as the kernel counts it.
-std::size_t resident_kib(const void* inside) {
+/// What /proc/self/smaps says of the mapping around this address: the line that begins it, and those below.
+std::vector<std::string> smaps_of(const void* inside) {
     std::ifstream maps("/proc/self/smaps");
     const auto wanted = reinterpret_cast<std::uintptr_t>(inside);
+    std::vector<std::string> found;
     bool here = false;
     for (std::string line; std::getline(maps, line);) {
         unsigned long from = 0;
         unsigned long to = 0;
-        unsigned long kib = 0;
         if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
             here = from <= wanted && wanted < to;
-        } else if (here && std::sscanf(line.c_str(), "Rss: %lu kB", &kib) == 1) {
+        }
+        if (here) {
+            found.push_back(line);
+        }
+    }
+    return found;
+}
+
+/// How much memory the mapping around this address has been given, in KiB, as the kernel counts it.
+std::size_t resident_kib(const void* inside) {
+    for (const std::string& line : smaps_of(inside)) {
+        unsigned long kib = 0;
+        if (std::sscanf(line.c_str(), "Rss: %lu kB", &kib) == 1) {
             return kib;
         }
     }
     return ~std::size_t{0};
+}
+
+/// The name of the file that the mapping around this address shows.
+std::string file_behind(const void* inside) {
+    const std::vector<std::string> lines = smaps_of(inside);
+    const std::size_t name = lines.empty() ? std::string::npos : lines.front().find('/');
+    return name == std::string::npos ? "" : lines.front().substr(name);
 }
 
 std::size_t entries_of(const char* directory) {
@@ -132,6 +152,8 @@ TEST_CASE("The memory has no name, and is not bounded by what /dev/shm can hold"
     const std::size_t descriptors = entries_of("/proc/self/fd");
     const std::size_t tebibyte = std::size_t{1} << 40U;
     const shared_mapping memory(tebibyte, tebibyte);
+    CHECK(file_behind(memory.sealed()).starts_with("/memfd:forkflow"));
+    CHECK(file_behind(memory.open()).starts_with("/memfd:forkflow"));
     write_to(memory.sealed() + tebibyte - 1);
     write_to(memory.open() + tebibyte - 1);
     CHECK(entries_of("/dev/shm") == before);
@@ -155,16 +177,21 @@ TEST_CASE("Pages take memory when they are first written") {
     CHECK(resident_kib(memory.sealed()) == 0);
 }
 
-TEST_CASE("Fresh rings take memory for their words and none for their messages") {
+TEST_CASE("Fresh rings have the memory of all words and slots, and none for large messages") {
     pool_options options = resolved(
         {.workers = 4, .window = 1000, .requests = 1000, .max_message_bytes = std::size_t{1} << 30U});
     const rings shared(options, 0); // terabytes of address space
-    CHECK(resident_kib(&shared.parent()) <= 8);
-    const std::size_t words_kib = 2048 * sizeof(state_cell) / 1024;
-    CHECK(resident_kib(&shared.bell()) <= words_kib + 8);
+    const auto before_extents = [](const std::byte* part, const slot& first) {
+        return static_cast<std::size_t>(first.extent.data() - part) / 1024;
+    };
+    const std::size_t sealed_kib = before_extents(shared.memory().sealed(), shared.request(0));
+    const std::size_t open_kib = before_extents(shared.memory().open(), shared.result(0));
+    CHECK(resident_kib(shared.memory().sealed()) == sealed_kib);
+    CHECK(resident_kib(shared.memory().open()) == open_kib);
+    CHECK(sealed_kib <= 2048 * slot_bytes / 1024 + 12);
+    CHECK(open_kib <= (2048 * sizeof(state_cell) + 1024 * slot_bytes) / 1024 + 12);
     std::memset(shared.result(3).extent.data(), 1, 10);
-    std::memset(shared.request(3).extent.data(), 1, 10);
-    CHECK(resident_kib(&shared.bell()) <= words_kib + 12);
+    CHECK(resident_kib(shared.memory().open()) == open_kib + page_bytes / 1024);
 }
 
 TEST_CASE("The slots of the rings are apart from each other") {

@@ -10,6 +10,7 @@
 #include "support/sanitized.hpp"
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <random>
 #include <sstream>
@@ -230,7 +231,7 @@ private:
     struct without_result {};
 
     [[nodiscard]] pool_options options() const {
-        pool_options chosen = small_pool(workers, 16, 32);
+        pool_options chosen = watched_pool(workers, 16, 32);
         chosen.attempts = attempts;
         chosen.deadline = std::chrono::milliseconds(kind_.deaths ? 50 : 0);
         chosen.recycle_after = kind_.deaths ? 100 : 0;

@@ -31,7 +31,7 @@ void put_until_the_end_of_the_pool(engine<process_world>& tested, std::vector<se
 }
 
 pool_options options_for(const server_death& death) {
-    pool_options options = small_pool(death.workers, 8, 8);
+    pool_options options = watched_pool(death.workers, 8, 8);
     options.deadline = std::chrono::milliseconds(death.on == errand::execution ? 300 : 0);
     options.recycle_after = death.on == errand::relief ? 3 : 0;
     return options;

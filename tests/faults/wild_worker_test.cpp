@@ -84,7 +84,7 @@ void wild_workers_cost_failures(const wildness& how) {
     CAPTURE(static_cast<int>(how.part), static_cast<int>(how.bytes), static_cast<int>(how.end), how.seed,
             how.workers, how.window, how.recycles, how.bounds_bytes, how.verifies);
     const engine_watchdog watchdog("a wild worker");
-    pool_options options = small_pool(how.workers, how.window, 8);
+    pool_options options = watched_pool(how.workers, how.window, 8);
     options.deadline = std::chrono::milliseconds(ends_by_deadline(how.end) ? 100 : 0);
     options.recycle_after = how.recycles ? 7 : 0;
     options.verify_results = how.verifies;

@@ -43,9 +43,10 @@ public:
         : running_(messages)
         , released_(messages)
         , node_(graph_,
-                forkflow::pool_options{.workers = workers,
-                                       .window = window,
-                                       .testing = {.first_sequence = wrapping_after(messages / 2)}},
+                forkflow::pool_options{
+                    .workers = workers,
+                    .window = window,
+                    .testing = {.first_sequence = wrapping_after(messages / 2), .looks = false}},
                 [this](std::uint32_t message) {
                     running_.set(message);
                     released_.wait_for(message);
@@ -285,8 +286,9 @@ void send_very_many(std::uint32_t producers, Put put, Taken taken) {
     tbb::flow::graph graph;
     forkflow::ordered_process_node<traffic, traffic, Policy> node(
         graph,
-        forkflow::pool_options{
-            .workers = 3, .window = 64, .testing = {.first_sequence = wrapping_after(total / 2)}},
+        forkflow::pool_options{.workers = 3,
+                               .window = 64,
+                               .testing = {.first_sequence = wrapping_after(total / 2), .looks = false}},
         answer);
     inspector sink(producers);
     tbb::flow::function_node<traffic, tbb::flow::continue_msg, tbb::flow::queueing_lightweight> out(

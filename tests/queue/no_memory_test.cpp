@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory that is not to be had: each message that would need it is a failure with that name in its place, and
-// nobody dies of SIGBUS.
+// Memory that is not to be had: a pool is not made, each message that would need it is a failure with that
+// name in its place, and nobody dies of SIGBUS.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 
@@ -15,10 +15,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <variant>
 #include <vector>
 
@@ -55,26 +58,33 @@ forkflow::pool_options one_worker(bool verifies = false) {
     return {.workers = 1, .window = 4, .verify_results = verifies};
 }
 
+/// The pool's file, of which there must be one.
+int file_of_pool() {
+    int file = -1;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
+            std::string::npos) {
+            file = std::stoi(entry.path().filename());
+        }
+    }
+    return file;
+}
+
+struct stat about_file(int file) {
+    struct stat about {};
+    REQUIRE(::fstat(file, &about) == 0);
+    return about;
+}
+
 /// The pool's file, cut off where the first result that outgrows its slot would lie: whoever touches a page
 /// behind it gets SIGBUS, as if there were no memory. Grows back at the end, or before.
 class cut_off_results {
 public:
     cut_off_results() {
-        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-            std::error_code gone;
-            if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
-                std::string::npos) {
-                file_ = std::stoi(entry.path().filename());
-            }
-        }
-        struct stat about {};
-        REQUIRE(::fstat(file_, &about) == 0);
-        size_ = about.st_size;
         const forkflow::pool_options options = forkflow::resolved(one_worker());
         const forkflow::nodes::rings alike(options, 0);
-        struct stat whole {};
-        REQUIRE(::fstat(alike.memory().file(), &whole) == 0);
-        REQUIRE(whole.st_size == size_);
+        REQUIRE(about_file(alike.memory().file()).st_size == size_);
         const auto behind = static_cast<off_t>(alike.result(0).extent.data() - alike.memory().sealed()) +
                             static_cast<off_t>(forkflow::nodes::page_bytes);
         REQUIRE(::ftruncate(file_, behind) == 0);
@@ -85,8 +95,8 @@ public:
     cut_off_results& operator=(const cut_off_results&) = delete;
 
 private:
-    int file_ = -1;
-    off_t size_ = 0;
+    int file_ = file_of_pool();
+    off_t size_ = about_file(file_).st_size;
 };
 
 outcome outcome_of(queue_of_bytes& queue, std::size_t message) {
@@ -108,6 +118,51 @@ bool is_result(const outcome& found, std::size_t size) {
 }
 
 } // namespace
+
+TEST_CASE("A pool for whose words and slots there is no memory is not made, and the error names the call") {
+    const bounded_test bounds;
+    const auto make = [] { queue_of_bytes(one_worker(), [](std::size_t size) { return bytes(size); }); };
+    system_refuses = true;
+    std::string error;
+    std::error_code code;
+    try {
+        make();
+    } catch (const std::system_error& refused) {
+        error = refused.what();
+        code = refused.code();
+    }
+    system_refuses = false;
+    CHECK(error.find("madvise of the forkflow rings") == 0);
+    CHECK(code == std::errc::not_enough_memory);
+    CHECK(file_of_pool() == -1); // nothing is left of it
+    make();
+}
+
+TEST_CASE(
+    "Once a pool is made, small messages, failures and deaths of workers need no further memory of it") {
+    const bounded_test bounds;
+    queue_of_bytes queue(
+        forkflow::pool_options{.workers = 2, .window = 40, .attempts = 2, .recycle_after = 50},
+        [](std::size_t size) {
+            if (size == 3) {
+                throw std::runtime_error("three");
+            }
+            if (size == 5) {
+                std::abort();
+            }
+            return bytes(size, 'x');
+        });
+    const int file = file_of_pool();
+    const auto before = about_file(file).st_blocks;
+    CHECK(before > 0);
+    for (std::size_t i = 0; i < 1000; ++i) { // through each slot, more than once
+        const std::size_t size = i % 200 == 5 ? 5 : i % 20 == 3 ? 3 : 20 + i % 200;
+        const outcome found = outcome_of(queue, size);
+        CHECK(std::holds_alternative<failure>(found) == (size < 20));
+    }
+    CHECK(queue.statistics().deaths == 10);
+    CHECK(about_file(file).st_blocks == before);
+}
 
 TEST_CASE("A result for which there is no memory is a failure with that name, in the worker that goes on") {
     const bounded_test bounds;

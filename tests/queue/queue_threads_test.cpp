@@ -77,6 +77,7 @@ TEST_CASE("Over threads, everything put is got once while others join, look and 
         thread_fates fates;
         thread_host::settings how;
         forkflow::pool_options options{.workers = 2, .window = window, .requests = requests};
+        options.testing.looks = false; // a wake that is lost stops the test
         options.testing.host = [&](forkflow::nodes::worker_main main) {
             return std::make_unique<thread_host>(std::move(main), fates, how);
         };

@@ -283,7 +283,7 @@ template <class World>
 void a_hanging_message_times_out(unsigned attempts) {
     CAPTURE(attempts);
     const engine_watchdog watchdog("a hanging message");
-    pool_options options = small_pool(2, 8, 8);
+    pool_options options = watched_pool(2, 8, 8);
     options.attempts = attempts;
     options.deadline = std::chrono::milliseconds(400);
     World* world = nullptr;
@@ -316,7 +316,7 @@ template <class World>
 void a_withdrawal_ends_what_is_inside(step where) {
     CAPTURE(static_cast<int>(where));
     const engine_watchdog watchdog("a withdrawal");
-    pool_options options = small_pool(2, 8, 8);
+    pool_options options = watched_pool(2, 8, 8);
     options.attempts = 5;
     options.kill_on_cancel = true;
     const shared_value<std::atomic<std::uint32_t>> reached;

@@ -41,7 +41,7 @@ void a_death_when_condemned_is_charged_once(moment when, std::size_t workers, un
             strike();
         }
     };
-    pool_options options = small_pool(workers, 8, 8);
+    pool_options options = watched_pool(workers, 8, 8);
     options.attempts = attempts;
     options.deadline = std::chrono::milliseconds(300);
     engine<World> tested(options, hook, checking_body(inside), [&](World& made) {

@@ -22,8 +22,21 @@ using forkflow::nodes::sequence;
 using forkflow::nodes::step;
 
 /// Options of tests: messages are small, so rings are too.
+/// Nobody looks now and then, so a wake that is lost stops the test: its watchdog says so.
 inline pool_options small_pool(std::size_t workers, std::size_t window, std::size_t requests) {
-    return {.workers = workers, .window = window, .requests = requests, .max_message_bytes = 4096};
+    return {.workers = workers,
+            .window = window,
+            .requests = requests,
+            .max_message_bytes = 4096,
+            .testing = {.looks = false}};
+}
+
+/// The same, for what only somebody who looks can see: a deadline that has passed, a message that stands
+/// still.
+inline pool_options watched_pool(std::size_t workers, std::size_t window, std::size_t requests) {
+    pool_options options = small_pool(workers, window, requests);
+    options.testing.looks = true;
+    return options;
 }
 
 struct stream_shape {

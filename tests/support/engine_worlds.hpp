@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine_shared.hpp"
+#include "processes.hpp"
 #include "thread_host.hpp"
 
 #include <forkflow/nodes/pool.hpp>
@@ -12,8 +13,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <fstream>
-#include <string>
 
 namespace forkflow_test {
 
@@ -35,13 +34,7 @@ public:
     [[nodiscard]] pid_t task(std::uint32_t seat) const { return register_->tasks[seat].load(); }
     [[nodiscard]] const worker_register& workers() const { return *register_; }
     /// True if the kernel says that the worker in `seat` sleeps.
-    [[nodiscard]] bool asleep(std::uint32_t seat) const {
-        std::ifstream file("/proc/" + std::to_string(task(seat)) + "/stat");
-        std::string line;
-        std::getline(file, line);
-        const std::size_t end_of_name = line.rfind(')');
-        return end_of_name != std::string::npos && line.substr(end_of_name + 2, 1) == "S";
-    }
+    [[nodiscard]] bool asleep(std::uint32_t seat) const { return is_asleep(task(seat)); }
 
 protected:
     /// Counts a step; returns which passage of it this is, from 0.

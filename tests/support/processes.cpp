@@ -97,6 +97,10 @@ adopts_orphans::~adopts_orphans() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
+bool is_asleep(::pid_t task) {
+    return read_process(std::to_string(task)).state == 'S';
+}
+
 bool all_children_end_within(std::chrono::milliseconds limit) {
     return comes_true_within(limit, [] {
         ::pid_t reaped = 0;

@@ -38,6 +38,9 @@ public:
     adopts_orphans& operator=(const adopts_orphans&) = delete;
 };
 
+/// True if the kernel says that this process or thread sleeps.
+bool is_asleep(::pid_t task);
+
 /// Reaps until no child is left; false if one is still there after `limit`.
 bool all_children_end_within(std::chrono::milliseconds limit);
 

@@ -56,7 +56,9 @@ public:
     }
 
     buffer make_buffer(std::size_t bytes) { return stream_.make_buffer(bytes); }
-    std::optional<buffer> try_make_buffer(std::size_t bytes) { return stream_.try_make_buffer(bytes); }
+    std::optional<buffer> make_buffer_until(std::size_t bytes, time_point deadline) {
+        return stream_.make_buffer_until(bytes, deadline);
+    }
 
     get_result<Output> get_until(time_point deadline) {
         std::unique_lock lock(stream_.collecting());
@@ -108,6 +110,7 @@ public:
             closed_.store(true);
             room_.notify_all();
         }
+        stream_.end_waits_for_buffers();
         const std::scoped_lock lock(stream_.collecting());
         if (watchers_.load() > 0) {
             hand_on_outcome();

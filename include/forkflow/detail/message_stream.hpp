@@ -93,16 +93,23 @@ public:
         }
     }
 
-    /// A buffer of `bytes`; nothing if options.buffer_bytes leave no room for it. Throws std::bad_alloc if
-    /// the system has no memory. Thread-safe.
-    [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
-        auto block = pool_.buffers().try_allocate(bytes);
+    /// A buffer of `bytes`; nothing if options.buffer_bytes leave no room for it until `deadline`. Throws
+    /// std::bad_alloc if the system has no memory. Thread-safe.
+    [[nodiscard]] std::optional<buffer> make_buffer_until(std::size_t bytes,
+                                                          std::chrono::steady_clock::time_point deadline) {
+        auto block = pool_.buffers().allocate_until(bytes, deadline);
         if (!block) {
             return std::nullopt;
         }
         const std::span<std::byte> pages = block->pages();
         return buffer(std::move(block), pages.first(bytes));
     }
+    /// The same, and does not wait.
+    [[nodiscard]] std::optional<buffer> try_make_buffer(std::size_t bytes) {
+        return make_buffer_until(bytes, std::chrono::steady_clock::time_point::min());
+    }
+    /// From now on nobody waits for room for a buffer. Thread-safe.
+    void end_waits_for_buffers() { pool_.buffers().end_waits(); }
     /// The same; throws std::bad_alloc if there is no room.
     [[nodiscard]] buffer make_buffer(std::size_t bytes) {
         std::optional<buffer> made = try_make_buffer(bytes);
