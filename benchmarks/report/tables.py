@@ -81,13 +81,13 @@ def when_it_pays(measurements):
 
 def payloads(measurements):
     rows = []
-    for m in measurements.values():
-        if m.name.startswith("payload/") and m.has("x"):
-            rows.append([m.label.replace("_", " "), size_bytes(m.median("x")), time_ns(m.median("ns")),
-                         number(m.median("ratio")), " – ".join(map(number, m.quartiles("ratio"))),
-                         number(m.median("faults_per_message")), f"{100 * m.median('share_in_faults'):.0f} %",
-                         f"{m.median('held_mib'):.1f}",
-                         f"{m.median('held_later_mib'):.1f}" if m.has("held_later_mib") else ""])
+    points = [m for m in measurements.values() if m.name.startswith("payload/") and m.has("x")]
+    for m in sorted(points, key=lambda m: (m.label, m.median("x"))):
+        rows.append([m.label.replace("_", " "), size_bytes(m.median("x")), time_ns(m.median("ns")),
+                     number(m.median("ratio")), " – ".join(map(number, m.quartiles("ratio"))),
+                     number(m.median("faults_per_message")), f"{100 * m.median('share_in_faults'):.0f} %",
+                     f"{m.median('held_mib'):.1f}",
+                     f"{m.median('held_later_mib'):.1f}" if m.has("held_later_mib") else ""])
     return table(["body", "size", "time", "× memcpy", "quartiles", "page faults", "of processor time in them",
                   "MiB held after", "and 2.5 s later"], rows)
 
@@ -105,9 +105,9 @@ def windows(measurements):
 
 
 def checks(measurements):
-    rows = [[m.label.replace("_", " "), number(m.median("measured_to_simulated")),
-             " – ".join(map(number, m.quartiles("measured_to_simulated")))]
-            for m in measurements.values() if m.has("measured_to_simulated")]
+    rows = sorted([m.label.replace("_", " "), number(m.median("measured_to_simulated")),
+                   " – ".join(map(number, m.quartiles("measured_to_simulated")))]
+                  for m in measurements.values() if m.has("measured_to_simulated"))
     return table(["real bodies that sleep", "measured / simulated", "quartiles"], rows)
 
 
