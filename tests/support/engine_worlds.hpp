@@ -19,10 +19,11 @@ namespace forkflow_test {
 /// What both worlds know of their workers.
 struct worker_register {
     static constexpr std::size_t steps = static_cast<std::size_t>(forkflow::nodes::last_step) + 1;
-    std::atomic<std::uint32_t> passages[steps]; ///< how often each step was passed, by anyone
-    std::atomic<pid_t> tasks[16];               ///< the thread or process in each of the first seats
-    std::atomic<std::uint32_t> made;            ///< how many workers there have been
-    std::atomic<pid_t> all_tasks[1024];         ///< the first so many of them
+    std::atomic<std::uint32_t> passages[steps];  ///< how often each step was passed, by anyone
+    std::atomic<pid_t> tasks[16];                ///< the thread or process in each of the first seats
+    std::atomic<forkflow::nodes::step> last[16]; ///< the last step of each of these workers
+    std::atomic<std::uint32_t> made;             ///< how many workers there have been
+    std::atomic<pid_t> all_tasks[1024];          ///< the first so many of them
 };
 
 class engine_world {
@@ -33,8 +34,13 @@ public:
     }
     [[nodiscard]] pid_t task(std::uint32_t seat) const { return register_->tasks[seat].load(); }
     [[nodiscard]] const worker_register& workers() const { return *register_; }
-    /// True if the kernel says that the worker in `seat` sleeps.
-    [[nodiscard]] bool asleep(std::uint32_t seat) const { return is_asleep(task(seat)); }
+    /// True if the worker in `seat` sleeps until it is rung: it has passed the step before, and the kernel
+    /// says so. (It may sleep elsewhere, in malloc for one.)
+    [[nodiscard]] bool asleep(std::uint32_t seat) const {
+        using forkflow::nodes::step;
+        const step last = register_->last[seat].load();
+        return (last == step::parking || last == step::awaiting_admission) && is_asleep(task(seat));
+    }
 
 protected:
     /// Counts a step; returns which passage of it this is, from 0.
@@ -43,6 +49,9 @@ protected:
             const pid_t task = ::gettid();
             register_->tasks[seat % 16].store(task);
             register_->all_tasks[register_->made.fetch_add(1) % 1024].store(task);
+        }
+        if (here <= forkflow::nodes::last_worker_step) {
+            register_->last[seat % 16].store(here);
         }
         return register_->passages[static_cast<std::size_t>(here)].fetch_add(1);
     }
@@ -86,6 +95,8 @@ public:
     }
     /// From outside.
     void kill(std::uint32_t seat) const { ::kill(task(seat), SIGKILL); }
+    /// The same, of a worker that has no message and shall take none that is put afterwards.
+    void kill_idle(std::uint32_t seat) const { kill(seat); }
 };
 
 class thread_world : public engine_world {
@@ -110,6 +121,7 @@ public:
     [[noreturn]] static void die() { throw forkflow::nodes::worker_killed{}; }
     [[noreturn]] void linger() { fates_.linger(own_seat()); }
     void kill(std::uint32_t seat) { fates_.doom(seat); }
+    void kill_idle(std::uint32_t seat) { fates_.doom_and_wait(seat); }
 
     thread_host::settings how;
 

@@ -55,10 +55,19 @@ public:
         changed_.notify_all();
         rings_of(rings_key(), *pool_).ring_seat(seat);
     }
+    /// The same, and waits until it has come to that step: a worker which was about to look for work takes
+    /// no message that is put later.
+    void doom_and_wait(std::uint32_t seat) {
+        const std::uint32_t before = noticed_[seat].load();
+        doom(seat);
+        noticed_[seat].wait(before);
+    }
     void spare(std::uint32_t seat) { doomed_[seat].store(false); }
     /// The hook's part: ends the calling worker if it is doomed.
-    void pass(std::uint32_t seat) const {
+    void pass(std::uint32_t seat) {
         if (doomed_[seat].load()) {
+            noticed_[seat].fetch_add(1);
+            noticed_[seat].notify_all();
             throw forkflow::nodes::worker_killed{};
         }
     }
@@ -74,6 +83,7 @@ private:
     std::condition_variable changed_;
     const forkflow::nodes::pool* pool_ = nullptr;
     std::array<std::atomic<bool>, forkflow::nodes::max_workers> doomed_{};
+    std::array<std::atomic<std::uint32_t>, forkflow::nodes::max_workers> noticed_{}; ///< how often, by seat
 };
 
 /// See the head of this file. Requests behave as those to a fork server: they are carried out in order, start
