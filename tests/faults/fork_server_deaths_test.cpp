@@ -167,12 +167,7 @@ TEST_CASE("A pool whose fork server dies while the fork_server is stopped fails,
     REQUIRE(stopped > 0);
     REQUIRE(::kill(stopped, SIGSTOP) == 0);
     kill_process_named(pool_server);
-    number put = 50;
-    do { // its workers may finish some before the kernel has killed them
-        going_on.put(put, put + 50);
-        put += 50;
-        going_on.finish();
-    } while (going_on.outcomes().back().index() == 0);
+    const number put = going_on.put_until_one_fails(50);
     CHECK(going_on.fault(put, itself, [](number message, const failure& found) {
         return message >= 50 && found.kind == failure_kind::pool_failed;
     }) == "");

@@ -90,12 +90,7 @@ TEST_CASE("child: a limit on processes of a fork_server", "[.child]") {
 
     limit_of(pid_of(launcher), RLIMIT_NPROC, 1); // and no other fork server is to be had
     forkflow_test::kill_process_named(pool_server);
-    number put = 200;
-    do { // its workers may finish some before the kernel has killed them
-        going_on.put(put, put + 50);
-        put += 50;
-        going_on.finish();
-    } while (going_on.outcomes().back().index() == 0);
+    const number put = going_on.put_until_one_fails(200);
     CHECK(going_on.fault(put, itself, [](number message, const failure& found) {
         return message >= 200 && says(found, "the fork server, and all workers with it, are gone");
     }) == "");

@@ -36,6 +36,17 @@ public:
         }
     }
     void finish() { graph_.wait_for_all(); }
+    /// Puts messages from `first` on until the last outcome is a failure: after a kill, workers may finish
+    /// some before the kernel has ended them. Returns the number behind the last message.
+    number put_until_one_fails(number first) {
+        constexpr number at_once = 50;
+        do {
+            put(first, first + at_once);
+            first += at_once;
+            finish();
+        } while (std::holds_alternative<number>(outcomes().back()));
+        return first;
+    }
     void wait_for(std::size_t count) const { results_.wait_for(count); }
     [[nodiscard]] std::vector<outcome> outcomes() const { return results_.values(); }
     [[nodiscard]] forkflow::statistics statistics() const { return node_.statistics(); }
