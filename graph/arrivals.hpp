@@ -3,6 +3,7 @@
 // yet: a queue, predecessors to be asked, callers of put that wait.
 #pragma once
 
+#include <forkflow/graph/alarms.hpp>
 #include <forkflow/graph/arena_wait.hpp>
 #include <forkflow/graph/message_queue.hpp>
 #include <forkflow/graph/message_waiters.hpp>
@@ -220,8 +221,23 @@ private:
         std::unique_lock lock(mutex_);
         ++waiters_;
         ++sleepers_; // from here on pumps may be handed to this thread
-        const std::uint64_t seen = room_signals_;
         bool sound = true;
+        try {
+            sound = sleep_or_help(lock, deadline, held_up, help_behind);
+        } catch (...) { // no thread for the deadline
+            --sleepers_;
+            hand_on(lock);
+            throw;
+        }
+        --sleepers_;
+        hand_on(lock);
+        return sound;
+    }
+
+    template <class HeldUp, class HelpBehind>
+    bool sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
+                       HelpBehind help_behind) {
+        const std::uint64_t seen = room_signals_;
         bool helped_behind = false;
         help(lock, {&schedule_, nullptr});
         while (room_signals_ == seen && clock::now() < deadline) {
@@ -234,17 +250,14 @@ private:
             } else if (held_up() && !helped_behind && unlocked(lock, help_behind)) {
                 helped_behind = true; // for what they asked for before this thread could be handed it
             } else if (Queueing && held_up() && arena_wait::in_arena()) {
-                sound = false;
-                break;
+                return false;
             } else {
                 changed_.wait_until(lock, deadline, [&] {
                     return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
                 });
             }
         }
-        --sleepers_;
-        hand_on(lock);
-        return sound;
+        return true;
     }
 
     /// What `call` returns, called without the lock.
@@ -302,11 +315,16 @@ private:
 
     void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
         arena_wait wait;
+        std::optional<alarms<arena_wait>::alarm> in_time;
+        if (deadline != clock::time_point::max()) {
+            in_time.emplace(alarms_, wait, deadline);
+        }
         arena_waits_.push_back(&wait);
         ++arena_waiters_;
         --sleepers_; // tasks that it takes up may sleep: they count for themselves
         lock.unlock();
-        wait.wait_until(deadline);
+        wait.wait();
+        in_time.reset(); // it may have to be waited for, without the lock
         lock.lock();
         ++sleepers_;
         --arena_waiters_;
@@ -421,6 +439,7 @@ private:
     std::condition_variable changed_;      ///< room, or a pump is wanted
     std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
     std::atomic<std::size_t> arena_waiters_{0};
+    alarms<arena_wait> alarms_;
 };
 
 } // namespace forkflow::graph

@@ -190,8 +190,9 @@ public:
     /// other tasks while a successor keeps the node waiting, also such from outside of the isolated region
     /// that it may be in; so hold no lock that they need. A successor that the node is just emitting to
     /// cannot wait for room: its message is queued, or refused at once if the node rejects. With one thread,
-    /// a node that rejects, and a successor that refuses and needs that thread, at most 100 calls help each
-    /// other on the thread's stack: the next one waits until its timeout.
+    /// a node that rejects, and a successor that refuses and needs that thread, calls help each other until
+    /// half of the thread's stack is used: the next one waits until its timeout. Throws std::system_error if
+    /// the timeout needs a thread that is not to be had.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));

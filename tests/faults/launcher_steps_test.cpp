@@ -53,12 +53,18 @@ void plan(step here, std::uint32_t passages_before = 0) {
     planned().here = static_cast<int>(here);
 }
 
-void plan_with_message(step here, number fatal_message) {
+/// A message that kills its worker, and nobody else.
+void plan_message(number fatal_message) {
     planned().struck = false;
     planned().passages_before = 0;
     planned().here = doom::nowhere;
-    planned().then = static_cast<int>(here);
+    planned().then = doom::nowhere;
     planned().fatal_message = fatal_message;
+}
+
+void plan_with_message(step here, number fatal_message) {
+    plan_message(fatal_message);
+    planned().then = static_cast<int>(here);
 }
 
 /// The hook of all processes.
@@ -194,7 +200,7 @@ TEST_CASE("A pool's fork server killed while it replaces a worker is made up for
                 line tested(options_with(early, workers), body);
                 check_that_all_is_done(tested, 0, workers);
                 // And the new one replaces workers as the former did.
-                plan_with_message(step::launcher_asked, count); // which nobody passes
+                plan_message(count);
                 tested.put(count, 2 * count);
                 tested.finish();
                 CHECK(tested.fault(2 * count, itself) == "");
