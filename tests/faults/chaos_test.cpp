@@ -234,7 +234,7 @@ private:
         pool_options chosen = watched_pool(workers, 16, 32);
         chosen.attempts = attempts;
         chosen.deadline = std::chrono::milliseconds(kind_.deaths ? 50 : 0);
-        chosen.recycle_after = kind_.deaths ? 100 : 0;
+        chosen.recycle_after = kind_.deaths ? 20 : 0; // a worker hardly lives for more
         chosen.verify_results = kind_.wild_writes;
         chosen.testing.first_sequence = 0U - static_cast<sequence>(seed_ % 3000); // so that they wrap soon
         return chosen;
@@ -386,10 +386,18 @@ private:
     tally all_;
 };
 
+/// Whether all happened that the weather is made for.
+bool complete(const weather& kind, const tally& all) {
+    return (!kind.deaths || (all.deaths > 0 && all.recycled > 0 && all.retries > 0 && all.failures > 0)) &&
+           (!kind.wild_writes || all.wild > 0);
+}
+
+/// For `duration`, and then, where a machine is slow, until something of everything was met.
 tally live_through(const weather& kind, std::uint64_t seed, seconds duration) {
     const auto start = std::chrono::steady_clock::now();
     tally all;
-    for (std::uint64_t i = 0; std::chrono::steady_clock::now() - start < duration; ++i) {
+    for (std::uint64_t i = 0; std::chrono::steady_clock::now() - start < duration || !complete(kind, all);
+         ++i) {
         all += episode(mixed(seed, i), kind).run(std::min(duration, seconds(1)));
     }
     return all;
@@ -420,9 +428,7 @@ TEST_CASE("In chaos every message has one outcome, in its place") {
     }
     const auto& [calm, deaths, wild] = by_kind;
     CHECK((calm.deaths == 0 && calm.failures == 0));
-    CHECK((deaths.deaths > 0 && deaths.recycled > 0 && deaths.retries > 0 && deaths.failures > 0));
     CHECK((deaths.broken_pools == 0 && deaths.wrong == 0));
-    CHECK((wild.wild > 0 && wild.deaths > 0));
     // About one in twenty: what a wild worker costs ends with it, and the pool lives on. As results are
     // verified, none is wrong.
     CHECK(wild.failures < wild.messages / 4);

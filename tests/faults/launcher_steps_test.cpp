@@ -216,19 +216,23 @@ TEST_CASE("A pool's fork server killed while it kills a hung worker is made up f
     fork_server early;
     for (const step here :
          {step::server_asked, step::server_reaped, step::server_told, step::server_forked}) {
-        CAPTURE(static_cast<int>(here));
-        plan_with_message(here, count / 2);
-        pool_options options = options_with(early);
-        options.deadline = 200ms;
-        line tested(options, [](number message) {
-            number expected = message;
-            if (planned().fatal_message.compare_exchange_strong(expected, ~number{0})) {
-                planned().here = planned().then.load();
-                ::pause();
+        for (const number when : {number{0}, count / 2, count - 1}) {
+            for (const std::size_t workers : {1U, 3U}) {
+                CAPTURE(static_cast<int>(here), when, workers);
+                plan_with_message(here, when);
+                pool_options options = options_with(early, workers);
+                options.deadline = 200ms;
+                line tested(options, [](number message) {
+                    number expected = message;
+                    if (planned().fatal_message.compare_exchange_strong(expected, ~number{0})) {
+                        planned().here = planned().then.load();
+                        ::pause();
+                    }
+                    return message;
+                });
+                check_that_all_is_done(tested, 0, workers);
             }
-            return message;
-        });
-        check_that_all_is_done(tested, 0, 2);
+        }
     }
     check_that_nobody_is_left();
 }

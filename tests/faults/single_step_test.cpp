@@ -131,9 +131,10 @@ constexpr bool is_to_be_cut(std::uint64_t index) {
 /// A pool of one worker, whose cycles are cut short.
 class cutter {
 public:
-    explicit cutter(beginning from)
+    cutter(beginning from, bool verify_results)
         : from_(from) {
         pool_options options = small_pool(1, 4, 4);
+        options.verify_results = verify_results;
         options.deadline = std::chrono::hours(1); // so that the clock is part of the cycle
         tested_.emplace(
             options,
@@ -306,8 +307,8 @@ cut whole_cycle(cutter& tested, std::string& wrong) {
     return shortest;
 }
 
-void cut_everywhere(beginning from, const char* name) {
-    cutter tested(from);
+void cut_everywhere(const char* name, beginning from, bool verify_results = false) {
+    cutter tested(from, verify_results);
     std::string wrong;
     const cut whole = whole_cycle(tested, wrong);
     if (tested.refused()) {
@@ -350,12 +351,17 @@ std::chrono::seconds limit() {
 
 TEST_CASE("A worker killed after any instruction since it was woken costs at most an attempt") {
     const bounded_test frame(limit());
-    cut_everywhere(beginning::woken, "its wake");
+    cut_everywhere("its wake", beginning::woken);
 }
 
 TEST_CASE("A worker killed after any instruction since it wanted to sleep costs at most an attempt") {
     const bounded_test frame(limit());
-    cut_everywhere(beginning::parking, "its way to sleep");
+    cut_everywhere("its way to sleep", beginning::parking);
+}
+
+TEST_CASE("A worker whose results are verified costs at most an attempt too, killed after any instruction") {
+    const bounded_test frame(limit());
+    cut_everywhere("its wake, verifying", beginning::woken, true);
 }
 
 #else
