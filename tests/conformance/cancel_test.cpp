@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <thread>
 #include <type_traits>
@@ -244,6 +245,7 @@ TEST_CASE("With kill_on_cancel, bodies that hang do not keep wait_for_all, and r
     put_all(node);
     flags.wait_for(hanging_body::hanging, 2);
     std::thread canceller;
+    std::uint64_t most_deaths = 2;
     SECTION("another thread cancels before anybody waits") {
         g.cancel();
     }
@@ -251,6 +253,8 @@ TEST_CASE("With kill_on_cancel, bodies that hang do not keep wait_for_all, and r
         canceller = std::thread([&] { g.cancel(); });
     }
     SECTION("a thread outside waits in put") {
+        most_deaths =
+            3; // it may come in while the graph is still cancelled, and be at work when that is seen
         canceller = std::thread([&] {
             std::thread putter([&] { CHECK(node.put(-1, 1h)); }); // which does not hang
             g.cancel();
@@ -269,7 +273,8 @@ TEST_CASE("With kill_on_cancel, bodies that hang do not keep wait_for_all, and r
     flags.set(hanging_body::let_go);
     check_new_stream(g, node, results);
     const forkflow::statistics after = node.statistics();
-    CHECK(after.deaths == 2);
+    CHECK((after.deaths >= 2 && after.deaths <= most_deaths));
+    CHECK(after.retries == 0);
     CHECK(after.received == after.emitted);
 }
 
