@@ -49,8 +49,8 @@ private:
         if (!thread_.joinable()) {
             thread_ = std::jthread([this](const std::stop_token& over) { keep(over); });
         }
-        ++alarms_;
         pending_.push_back({at, &wait});
+        ++alarms_;
         changed_.notify_all();
     }
 

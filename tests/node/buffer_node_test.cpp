@@ -8,6 +8,7 @@
 
 #include <forkflow/ordered_process_node.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -83,27 +84,34 @@ TEST_CASE("After a reset with rf_reset_bodies buffers from before it are of anot
 
 TEST_CASE("Who is given an outcome finds the memory of its message free") {
     const bounded_test bounds;
-    const shared_value<gate> let_go; // opened when the one who put the message has let go of it
+    constexpr std::size_t rounds = 3;
+    // Each is opened when the one who put the message has let go of it.
+    const shared_value<std::array<gate, rounds>> let_go;
     tbb::flow::graph graph;
     forkflow::ordered_process_node<buffer, outcome> node(
         graph, forkflow::pool_options{.workers = 1, .buffer_bytes = 4'096},
         [&](std::span<const std::byte> bytes) {
-            let_go->pass();
+            let_go->at(std::to_integer<std::size_t>(bytes.front())).pass();
             return count_ones(bytes);
         });
-    const opened_at_end at_end(*let_go);
-    int with_room = 0;
+    const opened_at_end first(let_go->at(0));
+    const opened_at_end second(let_go->at(1));
+    const opened_at_end third(let_go->at(2));
+    std::size_t with_room = 0;
     forkflow_test::own_receiver<outcome> sink(graph, [&](const outcome& /*one*/) {
-        with_room += node.try_make_buffer(4'096) ? 1 : 0;
+        with_room += node.try_make_buffer(4'096) ? 1U : 0U;
         return true;
     });
     tbb::flow::make_edge<outcome>(node, sink);
-    {
-        const buffer message = node.make_buffer(4'096); // the only one that there is
-        CHECK(node.try_put(message));
-        CHECK_FALSE(node.try_make_buffer(4'096));
+    for (std::size_t round = 0; round < rounds; ++round) {
+        {
+            buffer message = node.make_buffer(4'096); // the only one that there is
+            message.bytes().front() = static_cast<std::byte>(round);
+            CHECK(node.try_put(message));
+            CHECK_FALSE(node.try_make_buffer(4'096));
+        }
+        let_go->at(round).open();
+        graph.wait_for_all();
     }
-    let_go->open();
-    graph.wait_for_all();
-    CHECK(with_room == 1);
+    CHECK(with_room == rounds);
 }

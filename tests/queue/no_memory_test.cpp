@@ -3,6 +3,7 @@
 // name in its place, and nobody dies of SIGBUS.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/sanitized.hpp"
 
 #include <forkflow/ordered_process_queue.hpp>
 
@@ -138,12 +139,15 @@ TEST_CASE("A pool for whose words and slots there is no memory is not made, and 
     make();
 }
 
-// Nor do failures whose record, most of it the stack, fits a slot; else it takes a page.
-TEST_CASE("Once a pool is made, small messages and deaths of workers need no further memory of it") {
+TEST_CASE("Once a pool is made, small messages, small failures and deaths of workers need no further memory "
+          "of it") {
     const bounded_test bounds;
     queue_of_bytes queue(
         forkflow::pool_options{.workers = 2, .window = 40, .attempts = 2, .recycle_after = 50},
         [](std::size_t size) {
+            if (size == 3) {
+                throw std::runtime_error("three");
+            }
             if (size == 5) {
                 std::abort();
             }
@@ -153,7 +157,9 @@ TEST_CASE("Once a pool is made, small messages and deaths of workers need no fur
     const auto before = about_file(file).st_blocks;
     CHECK(before > 0);
     for (std::size_t i = 0; i < 1000; ++i) { // through each slot, more than once
-        const std::size_t size = i % 200 == 5 ? 5 : 20 + i % 200;
+        // Unoptimised, as under a sanitizer, stacks are so deep that a record takes a page.
+        const bool throws = !forkflow_test::sanitized && i % 20 == 3;
+        const std::size_t size = i % 200 == 5 ? 5 : throws ? 3 : 20 + i % 200;
         const outcome found = outcome_of(queue, size);
         CHECK(std::holds_alternative<failure>(found) == (size < 20));
     }
