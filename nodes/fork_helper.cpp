@@ -95,8 +95,10 @@ descriptor fork_helper(const std::function<void(int parent_pid)>& child) {
     descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
     if (!process) {
         const int error = errno;
-        ::kill(pid, SIGKILL);
-        uninterrupted([&] { return ::waitpid(pid, nullptr, 0); });
+        if (error != ESRCH) { // else the number may be another process's by now
+            ::kill(pid, SIGKILL);
+            uninterrupted([&] { return ::waitpid(pid, nullptr, 0); });
+        }
         errno = error;
         checked("pidfd_open", -1);
     }

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,7 +119,6 @@ private:
             at(step::launcher_asked, pool);
             made = fork_one(pool, packet);
             answer.error = made ? 0 : errno;
-            at(step::launcher_forked, pool);
         }
         packet.descriptors.clear();
         const int number = made.get();
@@ -135,8 +135,12 @@ private:
         }
     }
 
+    /// errno tells why there is none.
     descriptor fork_one(const portable_pool& order, received_packet& packet) {
+        ::signal(SIGCHLD, SIG_DFL); // one that dies at once is still there to be named by a pidfd
         const pid_t pid = ::fork();
+        int error = errno;
+        descriptor made;
         if (pid == 0) {
             try {
                 socket_.reset();
@@ -144,9 +148,16 @@ private:
             } catch (...) { // the application sees the end of file
                 ::_exit(1);
             }
+        } else if (pid > 0) {
+            at(step::launcher_forked, order);
+            made = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+            error = errno;
         }
-        // It may be dead by now, and reaped: then there is no pidfd to be had, and the answer is an error.
-        return descriptor(pid < 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+        ::signal(SIGCHLD, SIG_IGN);
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        } // who died while it was not ignored
+        errno = error;
+        return made;
     }
 
     descriptor socket_;

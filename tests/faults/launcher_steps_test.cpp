@@ -14,6 +14,7 @@
 #include <csignal>
 #include <system_error>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -40,11 +41,13 @@ struct doom {
     std::atomic<number> fatal_message{~number{0}}; ///< kills its first worker, and arms what follows
     std::atomic<int> then{nowhere};
     std::atomic<bool> struck{false};
+    std::atomic<bool> launcher_waits{false}; ///< until the fork server that it just forked is dead, once
 };
 
+const forkflow_test::shared_value<doom> shared_doom; // made before the first fork_server
+
 doom& planned() {
-    static const forkflow_test::shared_value<doom> shared; // made before the first fork_server
-    return *shared;
+    return *shared_doom;
 }
 
 void plan(step here, std::uint32_t passages_before = 0) {
@@ -184,6 +187,26 @@ TEST_CASE("A pool's fork server killed while it starts the first workers is made
                 check_that_all_is_done(tested, 0, workers);
             }
         }
+    }
+    check_that_nobody_is_left();
+}
+
+TEST_CASE("A pool's fork server that is dead before the fork_server has taken hold of it is made up for") {
+    const bounded_test bounds;
+    {
+        fork_server early;
+        pool_options options = options_with(early);
+        options.testing.hook = +[](step here, std::uint32_t seat) {
+            if (here == step::launcher_forked && planned().launcher_waits.exchange(false)) {
+                siginfo_t ended{};
+                ::waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT);
+            }
+            pass(here, seat);
+        };
+        plan(step::server_started);
+        planned().launcher_waits = true;
+        line tested(options, body);
+        check_that_all_is_done(tested, 0, 2);
     }
     check_that_nobody_is_left();
 }
