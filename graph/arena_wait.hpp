@@ -8,25 +8,30 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <atomic>
+#include <optional>
 
 namespace forkflow::graph {
 
 /// One wait of one thread that belongs to an arena of oneTBB. It lasts until somebody calls `release`, and
-/// what the thread took up is done.
+/// what the thread took up is done. The tasks that it takes up may wait like this themselves, on top: where
+/// half of the stack is used, they go on on a further one, so that memory is the only limit.
 ///
 /// The wait is that of an empty graph of its own, which somebody else holds: all public interface, and a
 /// cancellation of the user's graph does not touch it.
 class arena_wait {
 public:
     /// The calling thread belongs to an arena.
-    [[nodiscard]] static bool in_arena() noexcept {
+    [[nodiscard]] static bool possible() noexcept {
         return tbb::this_task_arena::current_thread_index() >= 0;
     }
-    /// False: it does not, or its stack is half full: tasks that it takes up may wait like this themselves,
-    /// so that waits pile up on it.
-    [[nodiscard]] static bool possible() noexcept { return in_arena() && nodes::stack_is_half_empty(); }
 
-    arena_wait() { own_.reserve_wait(); }
+    /// Throws std::system_error if it needs a further stack and there is no memory.
+    arena_wait() {
+        if (!nodes::stack_is_half_empty()) {
+            stack_.emplace();
+        }
+        own_.reserve_wait();
+    }
     ~arena_wait() { release(); }
     arena_wait(const arena_wait&) = delete;
     arena_wait& operator=(const arena_wait&) = delete;
@@ -38,9 +43,17 @@ public:
         }
     }
 
-    void wait() { own_.wait_for_all(); }
+    /// In the thread that made it.
+    void wait() {
+        if (stack_) {
+            stack_->call([this] { own_.wait_for_all(); });
+        } else {
+            own_.wait_for_all();
+        }
+    }
 
 private:
+    std::optional<nodes::further_stack> stack_;
     tbb::flow::graph own_;
     std::atomic<bool> released_{false};
 };

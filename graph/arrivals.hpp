@@ -89,9 +89,7 @@ public:
             if (clock::now() >= deadline) {
                 return false;
             }
-            if (!wait_for_room(deadline, held_up, help_behind)) {
-                return try_put(message, {});
-            }
+            wait_for_room(deadline, held_up, help_behind);
         }
         return true;
     }
@@ -215,27 +213,24 @@ private:
         return enter(message, none, one, lock);
     }
 
-    /// False: waiting here could go wrong, but the node may queue the message.
     template <class HeldUp, class HelpBehind>
-    bool wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
+    void wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
         std::unique_lock lock(mutex_);
         ++waiters_;
         ++sleepers_; // from here on pumps may be handed to this thread
-        bool sound = true;
         try {
-            sound = sleep_or_help(lock, deadline, held_up, help_behind);
-        } catch (...) { // no thread for the deadline
+            sleep_or_help(lock, deadline, held_up, help_behind);
+        } catch (...) { // no thread for the deadline, or no stack to help on
             --sleepers_;
             hand_on(lock);
             throw;
         }
         --sleepers_;
         hand_on(lock);
-        return sound;
     }
 
     template <class HeldUp, class HelpBehind>
-    bool sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
+    void sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
                        HelpBehind help_behind) {
         const std::uint64_t seen = room_signals_;
         bool helped_behind = false;
@@ -249,15 +244,12 @@ private:
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
             } else if (held_up() && !helped_behind && unlocked(lock, help_behind)) {
                 helped_behind = true; // for what they asked for before this thread could be handed it
-            } else if (Queueing && held_up() && arena_wait::in_arena()) {
-                return false;
             } else {
                 changed_.wait_until(lock, deadline, [&] {
                     return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
                 });
             }
         }
-        return true;
     }
 
     /// What `call` returns, called without the lock.
@@ -320,14 +312,13 @@ private:
             in_time.emplace(alarms_, wait, deadline);
         }
         arena_waits_.push_back(&wait);
-        ++arena_waiters_;
+        arena_waiting_ = true;
         --sleepers_; // tasks that it takes up may sleep: they count for themselves
         lock.unlock();
         wait.wait();
         in_time.reset(); // it may have to be waited for, without the lock
         lock.lock();
         ++sleepers_;
-        --arena_waiters_;
         std::erase(arena_waits_, &wait);
     }
 
@@ -338,15 +329,17 @@ private:
         changed_.notify_all();
         release_arena_waits();
     }
-    /// With the mutex held.
+    /// With the mutex held. Each is released once, however long it then lasts until the thread returns to it.
     void release_arena_waits() {
         for (arena_wait* const wait : arena_waits_) {
             wait->release();
         }
+        arena_waits_.clear();
+        arena_waiting_ = false;
     }
     /// They look again what there is to do: something else may hold up the node by now.
     void wake_arena_waits() {
-        if (arena_waiters_.load() > 0) {
+        if (arena_waiting_.load()) {
             const std::scoped_lock lock(mutex_);
             release_arena_waits();
         }
@@ -436,9 +429,9 @@ private:
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
     std::uint64_t held_up_signals_ = 0;
-    std::condition_variable changed_;      ///< room, or a pump is wanted
-    std::vector<arena_wait*> arena_waits_; ///< those who take up tasks meanwhile
-    std::atomic<std::size_t> arena_waiters_{0};
+    std::condition_variable changed_;        ///< room, or a pump is wanted
+    std::vector<arena_wait*> arena_waits_;   ///< those who take up tasks meanwhile, and were not released
+    std::atomic<bool> arena_waiting_{false}; ///< there may be some
     alarms<arena_wait> alarms_;
 };
 

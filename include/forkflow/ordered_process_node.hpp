@@ -189,10 +189,10 @@ public:
     /// Who waits helps: the calling thread may emit outcomes to successors, and a thread of oneTBB may run
     /// other tasks while a successor keeps the node waiting, also such from outside of the isolated region
     /// that it may be in; so hold no lock that they need. A successor that the node is just emitting to
-    /// cannot wait for room: its message is queued, or refused at once if the node rejects. With one thread,
-    /// a node that rejects, and a successor that refuses and needs that thread, calls help each other until
-    /// half of the thread's stack is used: the next one waits until its timeout. Throws std::system_error if
-    /// the timeout needs a thread that is not to be had.
+    /// cannot wait for room: its message is queued, or refused at once if the node rejects. Calls that help
+    /// each other are nested, with a body's stack each, if need be on further stacks. Throws
+    /// std::system_error, and takes nothing, if there is no memory for such a stack, or no thread for the
+    /// timeout.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));

@@ -128,7 +128,8 @@ TEST_CASE("With one thread, bodies that put into a full node get all through to 
 TEST_CASE("With one thread, bodies that wait on top of each other get all through a rejecting node") {
     const bounded_test bounds;
     with_one_thread([](flow::graph& g) {
-        constexpr int nested = forkflow_test::scaled_down(1'000); // half of a stack of 8 MiB holds them
+        constexpr int nested =
+            forkflow_test::scaled_down(20'000); // far more than the stack of a thread holds
         rejecting_node node(g, tiny(), same);
         std::vector<int> got;
         int begun = 0;
@@ -209,6 +210,29 @@ TEST_CASE("All threads of the graph may be in put at once") {
         g.wait_for_all();
         CHECK(sorted(got) == up_to(count));
     }
+}
+
+TEST_CASE("All threads may wait in put, each with more bodies than its stack holds") {
+    const bounded_test bounds;
+    constexpr int messages = forkflow_test::scaled_down(40'000);
+    const tbb::global_control four(tbb::global_control::max_allowed_parallelism, 4);
+    tbb::task_arena arena(4);
+    arena.execute([] {
+        flow::graph g;
+        rejecting_node node(g, tiny(), same);
+        auto bodies = putter(g, flow::unlimited, node);
+        std::vector<int> got;
+        rejecting_sink sink(g, flow::serial, [&](int message) {
+            got.push_back(message);
+            return message;
+        });
+        flow::make_edge(node, sink);
+        for (int i = 0; i < messages; ++i) {
+            REQUIRE(bodies.try_put(i));
+        }
+        g.wait_for_all();
+        CHECK(sorted(got) == up_to(messages));
+    });
 }
 
 TEST_CASE("put from a parallel loop, from another arena and from an isolated region") {

@@ -35,30 +35,9 @@ using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::number;
 using forkflow_test::number_line;
+using forkflow_test::soft_limit;
 
 namespace {
-
-/// The soft limit of this process on one resource, as it was again at the end.
-class soft_limit {
-public:
-    explicit soft_limit(__rlimit_resource_t resource)
-        : resource_(resource) {
-        ::getrlimit(resource_, &before_);
-    }
-    ~soft_limit() { lift(); }
-    soft_limit(const soft_limit&) = delete;
-    soft_limit& operator=(const soft_limit&) = delete;
-
-    void set(rlim_t limit) const {
-        const rlimit lower{.rlim_cur = limit, .rlim_max = before_.rlim_max};
-        ::setrlimit(resource_, &lower);
-    }
-    void lift() const { ::setrlimit(resource_, &before_); }
-
-private:
-    __rlimit_resource_t resource_;
-    rlimit before_{};
-};
 
 /// What one attempt to have a node came to.
 struct attempt {

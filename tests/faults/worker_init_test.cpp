@@ -9,6 +9,7 @@
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
+#include <forkflow/nodes/steps.hpp>
 #include <forkflow/ordered_process_node.hpp>
 
 #include <chrono>
@@ -19,13 +20,13 @@
 #include <string>
 #include <variant>
 
-#include <sys/time.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
+using forkflow::nodes::step;
 using forkflow_test::births;
 using forkflow_test::bounded_test;
 using forkflow_test::eventually;
@@ -90,13 +91,15 @@ TEST_CASE(
     const bounded_test bounds;
     for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{8}}) {
         CAPTURE(workers);
-        const auto doomed = [] {
-            const itimerval soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 1000}};
-            ::setitimer(ITIMER_REAL, &soon, nullptr); // SIGALRM then kills it
+        pool_options options{.workers = workers};
+        options.testing.hook = [](step here, std::uint32_t /*seat*/) {
+            if (here == step::parking) {
+                ::raise(SIGALRM);
+            }
         };
-        number_line line(pool_options{.workers = workers, .worker_init = doomed}, itself);
+        number_line line(options, itself);
         // One in each seat may have died by chance; then five more are enough, unless another one has just
-        // become ready. A message that such a worker is quick enough to finish is progress.
+        // become ready. A message that such a worker finishes before it parks is progress.
         const auto next_fails = [&, messages = number{0}]() mutable {
             const std::uint64_t enough = line.statistics().deaths + workers + 5;
             if (eventually([&] { return line.statistics().deaths >= enough; }, 2s)) {

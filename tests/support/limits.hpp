@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits on what other processes may use, and users to whom they apply.
+// Limits on what processes may use, and users to whom they apply.
 #pragma once
 
 #include "catch.hpp"
@@ -36,5 +36,27 @@ inline void limit_of(::pid_t process, __rlimit_resource resource, rlim_t limit) 
     now.rlim_cur = std::min(limit, now.rlim_max);
     REQUIRE(::prlimit(process, resource, &now, nullptr) == 0);
 }
+
+/// The soft limit of this process on one resource, as it was again at the end.
+class soft_limit {
+public:
+    explicit soft_limit(__rlimit_resource_t resource)
+        : resource_(resource) {
+        ::getrlimit(resource_, &before_);
+    }
+    ~soft_limit() { lift(); }
+    soft_limit(const soft_limit&) = delete;
+    soft_limit& operator=(const soft_limit&) = delete;
+
+    void set(rlim_t limit) const {
+        const rlimit lower{.rlim_cur = limit, .rlim_max = before_.rlim_max};
+        ::setrlimit(resource_, &lower);
+    }
+    void lift() const { ::setrlimit(resource_, &before_); }
+
+private:
+    __rlimit_resource_t resource_;
+    rlimit before_{};
+};
 
 } // namespace forkflow_test

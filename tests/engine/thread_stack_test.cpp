@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// How full a thread's stack is, and further stacks for it.
+#include "support/catch.hpp"
+#include "support/limits.hpp"
+#include "support/sanitized.hpp"
+
+#include <forkflow/nodes/thread_stack.hpp>
+
+#include <array>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include <sys/resource.h>
+
+using forkflow::nodes::further_stack;
+using forkflow::nodes::stack_is_half_empty;
+
+namespace {
+
+/// Calls `function` once half of the stack is used.
+template <class Function>
+void at_half(const Function& function) { // NOLINT(misc-no-recursion)
+    std::array<volatile char, 1000> used{};
+    used.front() = 1;
+    if (stack_is_half_empty()) {
+        at_half(function);
+    } else {
+        function();
+    }
+    used.back() = used.front();
+}
+
+} // namespace
+
+TEST_CASE("Further stacks let one thread call deeper than its own stack holds") {
+    const std::thread::id thread = std::this_thread::get_id();
+    bool reached = false;
+    at_half([&] {
+        further_stack().call([&] {
+            CHECK(stack_is_half_empty());
+            at_half([&] {
+                further_stack().call([&] {
+                    CHECK(stack_is_half_empty());
+                    reached = std::this_thread::get_id() == thread;
+                });
+                CHECK_FALSE(stack_is_half_empty());
+            });
+            CHECK(stack_is_half_empty());
+        });
+        CHECK_FALSE(stack_is_half_empty());
+    });
+    CHECK(stack_is_half_empty());
+    CHECK(reached);
+}
+
+TEST_CASE("What is thrown on a further stack arrives where it was called from") {
+    const further_stack further;
+    for (int round = 0; round < 3; ++round) {
+        try {
+            throw std::runtime_error("first");
+        } catch (const std::runtime_error& first) {
+            CHECK_THROWS_WITH(further.call([] {
+                try {
+                    throw std::runtime_error("second");
+                } catch (const std::runtime_error&) {
+                    throw std::runtime_error("third");
+                }
+            }),
+                              "third");
+            CHECK_THROWS_WITH(throw, "first");
+        }
+        CHECK(stack_is_half_empty());
+    }
+}
+
+TEST_CASE("A further stack that the system has no memory for is an error that names the call") {
+    if (forkflow_test::sanitized) {
+        return; // the sanitizer itself needs address space
+    }
+    std::string what = "nothing was thrown";
+    what.reserve(200);
+    const forkflow_test::soft_limit address_space(RLIMIT_AS);
+    address_space.set(1);
+    try {
+        const further_stack refused;
+    } catch (const std::system_error& error) {
+        what = error.what();
+    }
+    address_space.lift();
+    CHECK(what == "mmap of a stack: Cannot allocate memory");
+}
