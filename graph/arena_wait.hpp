@@ -24,10 +24,13 @@ public:
     [[nodiscard]] static bool possible() noexcept {
         return tbb::this_task_arena::current_thread_index() >= 0;
     }
+    /// It would be on a further stack. There oneTBB may take tasks only from the thread's own pool and from
+    /// outside of the arena, not from other threads' pools: its rule for deep stacks goes by addresses.
+    [[nodiscard]] static bool is_deep() noexcept { return !nodes::stack_is_half_empty(); }
 
     /// Throws std::system_error if it needs a further stack and there is no memory.
     arena_wait() {
-        if (!nodes::stack_is_half_empty()) {
+        if (is_deep()) {
             stack_.emplace();
         }
         own_.reserve_wait();

@@ -89,7 +89,9 @@ public:
             if (clock::now() >= deadline) {
                 return false;
             }
-            wait_for_room(deadline, held_up, help_behind);
+            if (!wait_for_room(deadline, held_up, help_behind)) {
+                return try_put(message, {});
+            }
         }
         return true;
     }
@@ -213,13 +215,15 @@ private:
         return enter(message, none, one, lock);
     }
 
+    /// False: waiting here could go wrong, but the node may queue the message.
     template <class HeldUp, class HelpBehind>
-    void wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
+    bool wait_for_room(clock::time_point deadline, HeldUp held_up, HelpBehind help_behind) {
         std::unique_lock lock(mutex_);
         ++waiters_;
         ++sleepers_; // from here on pumps may be handed to this thread
+        bool sound = true;
         try {
-            sleep_or_help(lock, deadline, held_up, help_behind);
+            sound = sleep_or_help(lock, deadline, held_up, help_behind);
         } catch (...) { // no thread for the deadline, or no stack to help on
             --sleepers_;
             hand_on(lock);
@@ -227,10 +231,11 @@ private:
         }
         --sleepers_;
         hand_on(lock);
+        return sound;
     }
 
     template <class HeldUp, class HelpBehind>
-    void sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
+    bool sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
                        HelpBehind help_behind) {
         const std::uint64_t seen = room_signals_;
         bool helped_behind = false;
@@ -239,6 +244,8 @@ private:
             const std::uint64_t seen_held_up = held_up_signals_;
             if (!wanted_.empty()) {
                 help(lock, take_wanted());
+            } else if (Queueing && held_up() && arena_wait::possible() && arena_wait::is_deep()) {
+                return false;
             } else if (held_up() && arena_wait::possible()) {
                 take_up_tasks(lock, deadline);
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
@@ -250,6 +257,7 @@ private:
                 });
             }
         }
+        return true;
     }
 
     /// What `call` returns, called without the lock.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/announced_switch.hpp>
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/thread_stack.hpp>
 
@@ -16,18 +17,20 @@
 namespace forkflow::nodes {
 namespace {
 
-/// The upper half of a stack, which grows downwards.
-struct upper_half {
-    std::uintptr_t begin = 0;
-    std::uintptr_t end = 0;
+struct stack_range {
+    const void* lowest = nullptr;
+    std::size_t bytes = 0;
+
+    [[nodiscard]] bool has(std::uintptr_t address) const noexcept {
+        return address - reinterpret_cast<std::uintptr_t>(lowest) < bytes;
+    }
+    /// Stacks grow downwards.
+    [[nodiscard]] bool is_half_empty_at(std::uintptr_t address) const noexcept {
+        return address - reinterpret_cast<std::uintptr_t>(lowest) >= bytes / 2;
+    }
 };
 
-upper_half upper_half_of(const void* lowest, std::size_t bytes) noexcept {
-    const auto begin = reinterpret_cast<std::uintptr_t>(lowest);
-    return {.begin = begin + bytes / 2, .end = begin + bytes};
-}
-
-upper_half own_upper_half() noexcept {
+stack_range own_range() noexcept {
     pthread_attr_t attributes;
     if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) {
         return {};
@@ -36,37 +39,46 @@ upper_half own_upper_half() noexcept {
     std::size_t bytes = 0;
     ::pthread_attr_getstack(&attributes, &lowest, &bytes);
     ::pthread_attr_destroy(&attributes);
-    return upper_half_of(lowest, bytes);
+    return {.lowest = lowest, .bytes = bytes};
 }
 
-/// That of the stack that the thread runs on.
-upper_half& current_upper_half() noexcept {
-    thread_local upper_half current = own_upper_half();
+/// The further stack that the thread runs on, or ran on. Not more than a hint: where a task is suspended, as
+/// by tbb::task::suspend, a call may return in another thread than it began in. So no address of this is kept
+/// across a call either.
+[[gnu::noinline]] stack_range& further_range() noexcept {
+    thread_local stack_range current;
     return current;
 }
 
 struct further_call {
     const std::function<void()>& function;
     std::exception_ptr thrown{};
+    announced_switch announced{};
 };
 
 /// The first function on a further stack. makecontext hands over numbers of 32 bits.
 void run(unsigned high, unsigned low) noexcept {
     auto& call = *reinterpret_cast<further_call*>(std::uintptr_t{high} << 32U | low);
+    call.announced.arrived();
     try {
         call.function();
     } catch (...) {
         call.thrown = std::current_exception();
     }
+    call.announced.returning();
 }
 
 } // namespace
 
 bool stack_is_half_empty() noexcept {
-    const upper_half& current = current_upper_half();
+    thread_local const stack_range own = own_range();
     // Not a variable's address, which the address sanitizer may have moved to a stack of its own.
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-    return here >= current.begin && here < current.end;
+    if (own.has(here)) {
+        return own.is_half_empty_at(here);
+    }
+    const stack_range further = further_range();
+    return further.has(here) && further.is_half_empty_at(here);
 }
 
 further_stack::further_stack()
@@ -89,6 +101,7 @@ further_stack::~further_stack() {
 }
 
 void further_stack::unmap() noexcept {
+    announced_switch::forget(memory_, guard_bytes_ + size_bytes);
     ::munmap(memory_, guard_bytes_ + size_bytes);
 }
 
@@ -107,9 +120,11 @@ void further_stack::call(const std::function<void()>& function) const {
     there.uc_link = &here;
     ::makecontext(&there, reinterpret_cast<void (*)()>(&run), 2, static_cast<unsigned>(address >> 32U),
                   static_cast<unsigned>(address));
-    const upper_half before = std::exchange(current_upper_half(), upper_half_of(lowest(), size_bytes));
+    const stack_range before = std::exchange(further_range(), {.lowest = lowest(), .bytes = size_bytes});
+    call.announced.going(lowest(), size_bytes);
     const int switched = ::swapcontext(&here, &there);
-    current_upper_half() = before;
+    call.announced.returned();
+    further_range() = before;
     checked("swapcontext", switched);
     if (call.thrown) {
         std::rethrow_exception(call.thrown);

@@ -24,8 +24,9 @@ public:
     further_stack(const further_stack&) = delete;
     further_stack& operator=(const further_stack&) = delete;
 
-    /// Calls `function` in the calling thread, on this stack; what it throws is thrown here. One call at a
-    /// time. Costs two system calls.
+    /// Calls `function` in the calling thread, on this stack; what it throws is thrown here. The thread then
+    /// has the signal mask and the floating-point environment that it had before. One call at a time. Costs
+    /// three system calls.
     void call(const std::function<void()>& function) const;
 
 private:

@@ -7,11 +7,14 @@
 #include <forkflow/nodes/thread_stack.hpp>
 
 #include <array>
+#include <cstddef>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 using forkflow::nodes::further_stack;
@@ -72,6 +75,41 @@ TEST_CASE("What is thrown on a further stack arrives where it was called from") 
             CHECK_THROWS_WITH(throw, "first");
         }
         CHECK(stack_is_half_empty());
+    }
+}
+
+namespace {
+
+/// Takes some stack at each level, all of which is written to.
+void go_down(int levels, bool and_throw) { // NOLINT(misc-no-recursion)
+    std::array<volatile char, 200> used{};
+    used.front() = 1;
+    if (levels > 0) {
+        go_down(levels - 1, and_throw);
+    } else if (and_throw) {
+        throw std::runtime_error("at the bottom");
+    }
+    used.back() = used.front();
+}
+
+} // namespace
+
+TEST_CASE(
+    "Frames that an exception left on a further stack are forgotten, there and by who gets its memory") {
+    // What the address sanitizer knows of their arrays would be in the way.
+    const std::size_t bytes = further_stack::size_bytes;
+    for (int round = 0; round < 3; ++round) {
+        {
+            const further_stack further;
+            further.call([] {
+                CHECK_THROWS_WITH(go_down(50, true), "at the bottom");
+                go_down(60, false);
+            });
+        }
+        void* const next = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(next != MAP_FAILED);
+        std::memset(next, 1, bytes);
+        ::munmap(next, bytes);
     }
 }
 
