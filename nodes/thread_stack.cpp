@@ -3,6 +3,8 @@
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/thread_stack.hpp>
 
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -57,8 +59,8 @@ struct further_call {
 };
 
 /// The first function on a further stack. makecontext hands over numbers of 32 bits.
-void run(unsigned high, unsigned low) noexcept {
-    auto& call = *reinterpret_cast<further_call*>(std::uintptr_t{high} << 32U | low);
+void run(unsigned first, unsigned second) noexcept {
+    further_call& call = *std::bit_cast<further_call*>(std::array{first, second});
     call.announced.arrived();
     try {
         call.function();
@@ -112,14 +114,13 @@ void* further_stack::lowest() const noexcept {
 
 void further_stack::call(const std::function<void()>& function) const {
     further_call call{.function = function};
-    const auto address = reinterpret_cast<std::uintptr_t>(&call);
+    const auto [first, second] = std::bit_cast<std::array<unsigned, 2>>(&call);
     ucontext_t here{};
     ucontext_t there{};
     checked("getcontext", ::getcontext(&there));
     there.uc_stack = {.ss_sp = lowest(), .ss_flags = 0, .ss_size = size_bytes};
     there.uc_link = &here;
-    ::makecontext(&there, reinterpret_cast<void (*)()>(&run), 2, static_cast<unsigned>(address >> 32U),
-                  static_cast<unsigned>(address));
+    ::makecontext(&there, reinterpret_cast<void (*)()>(&run), 2, first, second);
     const stack_range before = std::exchange(further_range(), {.lowest = lowest(), .bytes = size_bytes});
     call.announced.going(lowest(), size_bytes);
     const int switched = ::swapcontext(&here, &there);
