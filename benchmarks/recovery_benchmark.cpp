@@ -3,9 +3,10 @@
 //
 // `recovery`: from kill -9 of the worker that runs a message to the message's result out of the pool, which
 // a fresh worker has made in the second attempt; beside it, in the same run and process, a fork, its exit and
-// the wait for it. `recycling`: messages per second with workers that are replaced after 200 messages each,
-// beside the same without; with workers that compute, which leave no processor to those who come and go, and
-// with workers that wait. Both print the ratio. "The longest gap" is the longest time between two results.
+// the wait for it. `recycling`: messages per second with workers that are replaced after so many messages
+// each, beside the same without; with workers that compute, which leave no processor to those who come and
+// go, and with workers that wait. Both print the ratio. "The longest gap" is the longest time between two
+// results.
 #include "instruments/bodies.hpp"
 #include "instruments/effort.hpp"
 #include "instruments/rows.hpp"
@@ -217,7 +218,9 @@ void register_benchmarks() {
         ->Args({2, 20, 0, 200})
         ->Args({2, 20, 0, 2'000})
         ->Args({2, 200, 0, 200})
+        ->Args({2, 200, 0, 5'000})
         ->Args({8, 200, 1, 200})
+        ->Args({8, 200, 1, 5'000})
         ->Iterations(chosen_effort() == effort::full ? 10 : 1)
         ->Repetitions(1)
         ->UseManualTime();
