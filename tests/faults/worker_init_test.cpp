@@ -98,15 +98,21 @@ TEST_CASE(
             }
         };
         number_line line(options, itself);
-        // One in each seat may have died by chance; then five more are enough, unless another one has just
-        // become ready. A message that such a worker finishes before it parks is progress.
+        // One in each seat may have died by chance; and of those that die at once only the last finds nobody
+        // ready. No more deaths come once the pool has failed. Before, a message is finished by the next
+        // worker that starts, which is progress.
         const auto next_fails = [&, messages = number{0}]() mutable {
-            const std::uint64_t enough = line.statistics().deaths + workers + 5;
-            if (eventually([&] { return line.statistics().deaths >= enough; }, 2s)) {
-                line.put(messages, messages + 1);
-                line.finish();
-                ++messages;
-            }
+            const std::uint64_t enough = line.statistics().deaths + 8 * workers;
+            const auto another_since = [&](std::uint64_t seen) {
+                return eventually([&] { return line.statistics().deaths > seen; }, 2s);
+            };
+            std::uint64_t seen = 0;
+            do {
+                seen = line.statistics().deaths;
+            } while (seen < enough && another_since(seen));
+            line.put(messages, messages + 1);
+            line.finish();
+            ++messages;
             const auto all = line.outcomes();
             const auto* const last = all.empty() ? nullptr : std::get_if<failure>(&all.back());
             return last != nullptr && last->kind == failure_kind::pool_failed;
