@@ -116,6 +116,7 @@ void process_host::close() {
     kill_server_at_ = clock::now() + helper_patience;
     ::shutdown(socket_.get(), SHUT_WR);
     signal_helper(server_, SIGCONT);
+    interrupt(); // who already waits for an event does not know of the time at which to kill
 }
 
 void process_host::interrupt() {

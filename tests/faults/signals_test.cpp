@@ -8,11 +8,15 @@
 #include "support/processes.hpp"
 #include "support/shared_flags.hpp"
 
+#include <forkflow/nodes/process_host.hpp>
+#include <forkflow/nodes/steps.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,6 +30,7 @@ using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
+using forkflow::nodes::step;
 using forkflow_test::adopts_orphans;
 using forkflow_test::bounded_test;
 using forkflow_test::child_test;
@@ -217,6 +222,29 @@ TEST_CASE("A node whose fork server somebody stops again and again can be destro
     over.store(true);
     stopping.join();
     ::close(server);
+}
+
+TEST_CASE(
+    "A fork server that does not react is killed, though its end was awaited before it was told to go") {
+    const bounded_test bounds;
+    pool_options options{.workers = 1};
+    options.testing.hook = [](step here, std::uint32_t /*seat*/) {
+        while (here == step::server_started) {
+            ::pause();
+        }
+    };
+    const auto main = [](std::uint32_t /*seat*/, std::uint32_t /*incarnation*/) { return 0; };
+    forkflow::nodes::process_host host(main, options);
+    std::atomic<::pid_t> waiter{0};
+    std::thread waiting([&] {
+        waiter = static_cast<::pid_t>(::syscall(SYS_gettid));
+        while (host.next_event(-1).what != forkflow::nodes::host_event::kind::closed) {
+        }
+    });
+    CHECK(forkflow_test::comes_true_within(10s,
+                                           [&] { return waiter != 0 && forkflow_test::is_asleep(waiter); }));
+    host.close();
+    waiting.join(); // ends; how long it takes is the watchdog's business
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
 #include "support/sanitized.hpp"
+#include "support/shared_flags.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
 
@@ -473,14 +474,22 @@ TEST_CASE("Where failures have no place, a crash of the body reaches wait_for_al
 
 TEST_CASE("A node fails and is reset a hundred times, and works each time") {
     const bounded_test bounds;
+    const forkflow_test::shared_flags put(
+        1); // so many rounds: the one that throws waits for the one behind it
     tbb::flow::graph graph;
-    forkflow::ordered_process_node<order, result> node(graph, 2, meet);
+    forkflow::ordered_process_node<order, result> node(graph, 2, [&put](const order& one) {
+        if (one.what == fate::throws_int) {
+            put.wait_for(0, one.number + 1);
+        }
+        return meet(one);
+    });
     const recorder<result> results(graph, node);
     std::vector<result> expected;
     for (std::uint32_t round = 0; round < 100; ++round) {
         node.try_put({.what = fate::well, .number = round});
-        node.try_put({.what = fate::throws_int, .number = 0});
+        node.try_put({.what = fate::throws_int, .number = round});
         node.try_put({.what = fate::well, .number = 0});
+        put.add(0);
         REQUIRE_THROWS_AS(graph.wait_for_all(), forkflow::process_error);
         graph.reset();
         expected.push_back(round);

@@ -124,7 +124,9 @@ void a_death_without_work_costs_nothing(step here, moment when, std::size_t work
     if (when != moment::first) {
         armed->store(true);
     }
-    for (int i = 0; i < 1000 && armed->load(); ++i) { // until one parks, or was asleep when it was rung
+    // Until one parks, or was asleep when it was rung.
+    for (int i = 0; i < 1000 && armed->load(); ++i) {
+        REQUIRE(eventually([&] { return !armed->load() || tested.world().asleep(0); }));
         put_and_collect(tested, 1, outcomes);
     }
     REQUIRE(tested.deaths_become(1));
