@@ -8,7 +8,6 @@
 #include <forkflow/nodes/worker_process.hpp>
 
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -270,7 +269,7 @@ void run_fork_server(const fork_server_setup& setup) {
         std::vector<int> keep(setup.keep.begin(), setup.keep.end());
         keep.push_back(setup.application);
         become_helper_process(setup.socket, setup.lifeline, keep);
-        ::prctl(PR_SET_NAME, "forkflow-server");
+        name_process("forkflow-server");
         server(setup).serve();
     } catch (...) { // nobody to tell: the parent sees the end of file
         status = 1;

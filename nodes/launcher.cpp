@@ -11,7 +11,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -82,7 +81,7 @@ public:
     launcher(descriptor socket, int parent_pid)
         : socket_(std::move(socket)) {
         become_helper_process(socket_.get(), -1, {});
-        ::prctl(PR_SET_NAME, "forkflow-launch");
+        name_process("forkflow-launch");
         ::signal(SIGCHLD, SIG_IGN); // fork servers are watched by pidfd, and nobody waits for them
         application_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, parent_pid, 0U)));
         gone_ = ::getppid() != parent_pid; // it died before the line above

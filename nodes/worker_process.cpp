@@ -81,6 +81,10 @@ void on_bus_error(int signal, siginfo_t* about, void* /*context*/) {
 
 } // namespace
 
+void name_process(const char* name) noexcept {
+    ::syscall(SYS_prctl, PR_SET_NAME, name, 0UL, 0UL, 0UL);
+}
+
 void become_helper_process(int socket, int lifeline, std::span<const int> keep) {
     reset_signals();
     ::setpgid(0, 0);
@@ -99,7 +103,7 @@ void run_worker_process(int server_pid, std::uint32_t seat, std::uint32_t incarn
                         const worker_main& main) {
     ::setpgid(0, 0);
     die_with(server_pid);
-    ::prctl(PR_SET_NAME, ("forkflow-" + std::to_string(seat)).c_str());
+    name_process(("forkflow-" + std::to_string(seat)).c_str());
     sigset_t none;
     ::sigemptyset(&none);
     ::pthread_sigmask(SIG_SETMASK, &none, nullptr);

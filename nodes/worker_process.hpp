@@ -9,6 +9,10 @@
 
 namespace forkflow::nodes {
 
+/// Gives the calling process a name, of which 15 bytes count. By the system call itself: around the C
+/// library's function the address sanitizer takes a lock, which another thread may have held at the fork.
+void name_process(const char* name) noexcept;
+
 /// Turns a freshly forked child of the application into a process of its own: own process group, default
 /// dispositions (SIGINT and SIGPIPE ignored, so that the parent decides), standard input from /dev/null, no
 /// inherited output, and no descriptor open but 1, 2, `socket`, `lifeline` and `keep`. Throws
