@@ -244,13 +244,13 @@ private:
             const std::uint64_t seen_held_up = held_up_signals_;
             if (!wanted_.empty()) {
                 help(lock, take_wanted());
-            } else if (Queueing && held_up() && arena_wait::possible() && arena_wait::is_deep()) {
-                return false;
-            } else if (held_up() && arena_wait::possible()) {
+            } else if (held_up() && may_take_up_tasks()) {
                 take_up_tasks(lock, deadline);
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
             } else if (held_up() && !helped_behind && unlocked(lock, help_behind)) {
                 helped_behind = true; // for what they asked for before this thread could be handed it
+            } else if (Queueing && held_up() && arena_wait::possible()) {
+                return false;
             } else {
                 changed_.wait_until(lock, deadline, [&] {
                     return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
@@ -258,6 +258,11 @@ private:
             }
         }
         return true;
+    }
+
+    /// A queueing node need not: it can queue, and does where fewer tasks could be taken up.
+    [[nodiscard]] static bool may_take_up_tasks() noexcept {
+        return arena_wait::possible() && !(Queueing && arena_wait::is_deep());
     }
 
     /// What `call` returns, called without the lock.

@@ -190,9 +190,9 @@ public:
     /// other tasks while a successor keeps the node waiting, also such from outside of the isolated region
     /// that it may be in; so hold no lock that they need. A successor that the node is just emitting to
     /// cannot wait for room: its message is queued, or refused at once if the node rejects. Calls that help
-    /// each other are nested, with a body's stack each, if need be on further stacks. Throws
-    /// std::system_error, and takes nothing, if there is no memory for such a stack, or no thread for the
-    /// timeout.
+    /// each other are nested, with a body's stack each. Where half of the thread's stack is used, a queueing
+    /// node queues the message; with one that rejects the call goes on on a further stack. Throws
+    /// std::system_error, and takes nothing, if there is no memory for that, or no thread for the timeout.
     template <class Rep, class Period>
     bool put(const Input& message, std::chrono::duration<Rep, Period> timeout) {
         return this->put_until(message, detail::deadline_after(timeout));

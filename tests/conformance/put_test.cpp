@@ -69,8 +69,16 @@ flow::function_node<int, int> putter(flow::graph& g, std::size_t concurrency, No
     });
 }
 
-void put_all(flow::receiver<int>& to) {
-    for (int i = 0; i < count; ++i) {
+/// Takes one message at a time and refuses meanwhile.
+rejecting_sink sink_into(std::vector<int>& got, flow::graph& g) {
+    return {g, flow::serial, [&got](int message) {
+                got.push_back(message);
+                return message;
+            }};
+}
+
+void put_all(flow::receiver<int>& to, int messages = count) {
+    for (int i = 0; i < messages; ++i) {
         REQUIRE(to.try_put(i));
     }
 }
@@ -107,10 +115,7 @@ TEST_CASE("With one thread, bodies that put into a full node get all through to 
         int_node node(g, tiny(), same);
         auto bodies = putter(g, flow::serial, node);
         std::vector<int> got;
-        rejecting_sink sink(g, flow::serial, [&](int message) {
-            got.push_back(message);
-            return message;
-        });
+        rejecting_sink sink = sink_into(got, g);
         flow::make_edge(node, sink);
         SECTION("without a deadline") {
             put_all(bodies);
@@ -141,17 +146,12 @@ TEST_CASE("With one thread, bodies that wait on top of each other get all throug
                 CHECK(node.put(message, message % 2 == 0 ? for_ever : 1h));
                 return message;
             });
-            for (int i = 0; i < nested; ++i) {
-                REQUIRE(bodies.try_put(i));
-            }
+            put_all(bodies, nested);
             g.wait_for_all();
             CHECK(sorted(got) == up_to(nested));
         };
         SECTION("before a sink that takes one at a time") {
-            rejecting_sink sink(g, flow::serial, [&](int message) {
-                got.push_back(message);
-                return message;
-            });
+            rejecting_sink sink = sink_into(got, g);
             flow::make_edge(node, sink);
             put_all_through([] {});
         }
@@ -199,10 +199,7 @@ TEST_CASE("All threads of the graph may be in put at once") {
     int_node node(g, {.workers = 2, .window = 2, .requests = 2}, same);
     auto bodies = putter(g, flow::unlimited, node);
     std::vector<int> got;
-    rejecting_sink sink(g, flow::serial, [&](int message) {
-        got.push_back(message);
-        return message;
-    });
+    rejecting_sink sink = sink_into(got, g);
     flow::make_edge(node, sink);
     for (int round = 0; round < 5; ++round) {
         got.clear();
@@ -222,14 +219,9 @@ TEST_CASE("All threads may wait in put, each with more bodies than its stack hol
         rejecting_node node(g, tiny(), same);
         auto bodies = putter(g, flow::unlimited, node);
         std::vector<int> got;
-        rejecting_sink sink(g, flow::serial, [&](int message) {
-            got.push_back(message);
-            return message;
-        });
+        rejecting_sink sink = sink_into(got, g);
         flow::make_edge(node, sink);
-        for (int i = 0; i < messages; ++i) {
-            REQUIRE(bodies.try_put(i));
-        }
+        put_all(bodies, messages);
         g.wait_for_all();
         CHECK(sorted(got) == up_to(messages));
     });

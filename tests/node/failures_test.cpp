@@ -474,8 +474,8 @@ TEST_CASE("Where failures have no place, a crash of the body reaches wait_for_al
 
 TEST_CASE("A node fails and is reset a hundred times, and works each time") {
     const bounded_test bounds;
-    const forkflow_test::shared_flags put(
-        1); // so many rounds: the one that throws waits for the one behind it
+    // How many rounds have been put: the message that throws waits for the one behind it.
+    const forkflow_test::shared_flags put(1);
     tbb::flow::graph graph;
     forkflow::ordered_process_node<order, result> node(graph, 2, [&put](const order& one) {
         if (one.what == fate::throws_int) {
