@@ -3,8 +3,6 @@
 #include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/thread_stack.hpp>
 
-#include <array>
-#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -58,9 +56,14 @@ struct further_call {
     announced_switch announced{};
 };
 
-/// The first function on a further stack. makecontext hands over numbers of 32 bits.
-void run(unsigned first, unsigned second) noexcept {
-    further_call& call = *std::bit_cast<further_call*>(std::array{first, second});
+/// makecontext hands over numbers of 32 bits: an address is two of them.
+constexpr int half_bits = 32;
+
+/// The first function on a further stack.
+void run(unsigned upper, unsigned lower) noexcept {
+    const std::uintptr_t address = (static_cast<std::uintptr_t>(upper) << half_bits) | lower;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    further_call& call = *reinterpret_cast<further_call*>(address);
     call.announced.arrived();
     try {
         call.function();
@@ -114,13 +117,14 @@ void* further_stack::lowest() const noexcept {
 
 void further_stack::call(const std::function<void()>& function) const {
     further_call call{.function = function};
-    const auto [first, second] = std::bit_cast<std::array<unsigned, 2>>(&call);
+    const auto address = reinterpret_cast<std::uintptr_t>(&call);
     ucontext_t here{};
     ucontext_t there{};
     checked("getcontext", ::getcontext(&there));
     there.uc_stack = {.ss_sp = lowest(), .ss_flags = 0, .ss_size = size_bytes};
     there.uc_link = &here;
-    ::makecontext(&there, reinterpret_cast<void (*)()>(&run), 2, first, second);
+    ::makecontext(&there, reinterpret_cast<void (*)()>(&run), 2, static_cast<unsigned>(address >> half_bits),
+                  static_cast<unsigned>(address));
     const stack_range before = std::exchange(further_range(), {.lowest = lowest(), .bytes = size_bytes});
     call.announced.going(lowest(), size_bytes);
     const int switched = ::swapcontext(&here, &there);
