@@ -177,34 +177,33 @@ class message_references;
 /// its first page, by what fits the inline area, and no further than `ask_for_room` allows.
 class byte_writer {
 public:
+    /// Where a payload is written. Both areas start at multiples of payload_alignment, and may be empty; the
+    /// extent is to hold whole payloads, what was in the inline area included.
+    struct areas {
+        std::span<std::byte> inline_area;
+        std::span<std::byte> extent;
+    };
     /// Called with the constructor's context.
-    using hook = void (*)(void* context);
+    using areas_hook = areas (*)(void* context);
     /// The same; `bytes` of the extent are wanted, from its start. Returns how many may be used: so many, or
     /// more.
     using room_hook = std::size_t (*)(void* context, std::size_t bytes);
 
-    /// Both areas start at multiples of payload_alignment, and may be empty; `extent` is to hold whole
-    /// payloads, what was in the inline area included. `before_first_write`, if any, is called once, before
-    /// the first byte is written (even if that byte is only counted); if it throws, so does the write, and
-    /// the next write calls it again. `ask_for_room`, if any, is called before more of the extent is used
-    /// than it has allowed; what it throws, the write throws. `references`: of a request, what it may refer
-    /// to.
-    byte_writer(std::span<std::byte> inline_area, std::span<std::byte> extent,
-                hook before_first_write = nullptr, void* context = nullptr, room_hook ask_for_room = nullptr,
-                message_references* references = nullptr) noexcept
-        : inline_area_(inline_area)
-        , extent_(extent)
-        , before_first_write_(before_first_write)
-        , context_(context)
+    /// `ask_for_room`, if any, is called before more of the extent is used than it has allowed; what it
+    /// throws, the write throws. `references`: of a request, what it may refer to.
+    byte_writer(std::span<std::byte> inline_area, std::span<std::byte> extent, void* context = nullptr,
+                room_hook ask_for_room = nullptr, message_references* references = nullptr) noexcept
+        : context_(context)
         , ask_for_room_(ask_for_room)
-        , room_(ask_for_room == nullptr ? extent.size() : 0)
         , references_(references) {
-        assert(reinterpret_cast<std::uintptr_t>(inline_area.data()) % payload_alignment == 0);
-        assert(reinterpret_cast<std::uintptr_t>(extent.data()) % payload_alignment == 0);
-        if (before_first_write_ == nullptr) {
-            start_in_inline_area();
-        }
+        start_in({inline_area, extent});
     }
+    /// `find_areas` is called once, before the first byte is written (even if that byte is only counted); if
+    /// it throws, so does the write, and the next write calls it again.
+    byte_writer(areas_hook find_areas, void* context, room_hook ask_for_room = nullptr) noexcept
+        : find_areas_(find_areas)
+        , context_(context)
+        , ask_for_room_(ask_for_room) {}
     byte_writer(const byte_writer&) = delete;
     byte_writer& operator=(const byte_writer&) = delete;
 
@@ -276,17 +275,17 @@ public:
     void rewind() noexcept {
         counted_ = 0;
         overflowed_ = false;
-        if (before_first_write_ == nullptr) {
+        if (find_areas_ == nullptr) {
             start_in_inline_area();
         }
     }
 
     /// Calls the hook now unless it was called before: for payloads that may have no byte at all.
     void open() {
-        if (before_first_write_ != nullptr) {
-            before_first_write_(context_);
-            before_first_write_ = nullptr;
-            start_in_inline_area();
+        if (find_areas_ != nullptr) {
+            const areas found = find_areas_(context_);
+            find_areas_ = nullptr;
+            start_in(found);
         }
     }
 
@@ -366,6 +365,15 @@ private:
         begin_ = next_ = end_ = nullptr;
     }
 
+    void start_in(const areas& found) noexcept {
+        inline_area_ = found.inline_area;
+        extent_ = found.extent;
+        room_ = ask_for_room_ == nullptr ? extent_.size() : 0;
+        assert(reinterpret_cast<std::uintptr_t>(inline_area_.data()) % payload_alignment == 0);
+        assert(reinterpret_cast<std::uintptr_t>(extent_.data()) % payload_alignment == 0);
+        start_in_inline_area();
+    }
+
     void start_in_inline_area() noexcept {
         begin_ = next_ = inline_area_.data();
         end_ = begin_ + inline_area_.size();
@@ -379,11 +387,11 @@ private:
     bool overflowed_ = false;
     std::span<std::byte> inline_area_;
     std::span<std::byte> extent_;
-    hook before_first_write_;
+    areas_hook find_areas_ = nullptr; ///< until the areas are known
     void* context_;
     room_hook ask_for_room_;
-    std::size_t room_; ///< so many bytes of the extent may be used
-    message_references* references_;
+    std::size_t room_ = 0; ///< so many bytes of the extent may be used
+    message_references* references_ = nullptr;
 };
 
 } // namespace nodes

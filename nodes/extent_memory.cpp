@@ -16,27 +16,23 @@ constexpr std::size_t few_pages = (std::size_t{1} << 20U) / page_bytes;
 extent_memory::extent_memory(const rings& shared)
     : shared_(shared)
     , requests_(shared.capacity())
-    , results_(shared.result_slots()) {
-    for (std::vector<place>* const places : {&requests_, &results_}) {
-        for (std::uint32_t i = 0; i < places->size(); ++i) {
-            (*places)[i].owner = this;
-            (*places)[i].index = i;
-        }
+    , results_(shared.seats() * shared.places())
+    , shown_(shared.window_slots(), no_place) {
+    for (std::uint32_t i = 0; i < requests_.size(); ++i) {
+        requests_[i].owner = this;
+        requests_[i].index = i;
     }
 }
 
 byte_writer extent_memory::request_writer(sequence number, message_references* references) {
     const slot to = shared_.request(number);
     return {to.inline_area.first(std::min(inline_bytes, shared_.max_message_bytes())),
-            to.extent.first(shared_.max_message_bytes()),
-            nullptr,
-            &requests_[number & (requests_.size() - 1)],
-            ask_for_request,
-            references};
+            to.extent.first(shared_.max_message_bytes()), &requests_[number & (requests_.size() - 1)],
+            ask_for_request, references};
 }
 
 std::size_t extent_memory::ask_for_request(void* context, std::size_t bytes) {
-    place& to = *static_cast<place*>(context);
+    request_extent& to = *static_cast<request_extent*>(context);
     extent_memory& self = *to.owner;
     to.used = true;
     if (bytes > to.pages * page_bytes) {
@@ -52,79 +48,99 @@ std::size_t extent_memory::ask_for_request(void* context, std::size_t bytes) {
     return to.pages * page_bytes;
 }
 
-extent_memory::place& extent_memory::result_place(sequence number) noexcept {
-    return results_[number & (results_.size() - 1)];
+std::uint32_t& extent_memory::shown(sequence number) noexcept {
+    return shown_[number & (shown_.size() - 1)];
 }
 
-bool extent_memory::is_result_there(sequence number, std::size_t bytes) noexcept {
-    place& from = result_place(number);
+result_place extent_memory::place_at(std::size_t index) const noexcept {
+    return {.seat = static_cast<std::uint32_t>(index / shared_.places()),
+            .place = static_cast<std::uint32_t>(index % shared_.places())};
+}
+
+bool extent_memory::is_result_there(sequence number, result_place where, std::size_t bytes) noexcept {
+    shown(number) = static_cast<std::uint32_t>(shared_.index_of(where));
+    result_extent& from = results_[shown(number)];
     from.used = true;
     const std::size_t there = from.pages * page_bytes;
     const std::size_t wanted = whole_pages(bytes);
     if (wanted > there) {
-        const std::span<std::byte> extent = shared_.result(number).extent;
+        const std::span<std::byte> extent = shared_.result(where).extent;
         if (!shared_.memory().provide(extent.subspan(there, wanted - there))) {
             return false;
         }
         from.pages = static_cast<std::uint32_t>(wanted / page_bytes);
-        shared_.pages_there(number).store(from.pages, std::memory_order_relaxed);
+        shared_.pages_there(where).store(from.pages, std::memory_order_relaxed);
         result_pages_.fetch_add((wanted - there) / page_bytes, std::memory_order_relaxed);
     }
     return true;
 }
 
 /// A worker's word: of use only to know where there is something to give back.
-std::uint32_t extent_memory::pages_taken(const place& result) const noexcept {
-    const auto most = static_cast<std::uint32_t>(shared_.result(result.index).extent.size() / page_bytes);
-    return std::min(shared_.held_pages(result.index).load(std::memory_order_relaxed) & ~asking_bit, most);
+std::uint32_t extent_memory::pages_taken(result_place where) const noexcept {
+    return shared_.words_of(where).taken_pages.load(std::memory_order_relaxed);
 }
 
-void extent_memory::give_back_request(place& request) noexcept {
+void extent_memory::give_back_request(request_extent& request) noexcept {
     shared_.memory().give_back(shared_.request(request.index).extent);
     request_pages_.fetch_sub(request.pages, std::memory_order_relaxed);
     request.pages = 0;
 }
 
-void extent_memory::give_back_result(place& result) noexcept {
-    shared_.pages_there(result.index).store(0, std::memory_order_relaxed);
-    shared_.held_pages(result.index).store(0, std::memory_order_relaxed);
-    shared_.memory().give_back(shared_.result(result.index).extent);
+void extent_memory::give_back_result(result_place where) noexcept {
+    result_extent& result = results_[shared_.index_of(where)];
+    shared_.pages_there(where).store(0, std::memory_order_relaxed);
+    shared_.words_of(where).taken_pages.store(0, std::memory_order_relaxed);
+    shared_.memory().give_back(shared_.result(where).extent);
     result_pages_.fetch_sub(result.pages, std::memory_order_relaxed);
     result.pages = 0;
-    result.suspect = false;
 }
 
 void extent_memory::trim(sequence number) noexcept {
     const std::size_t bound = shared_.window_bytes();
-    place& request = requests_[number & (requests_.size() - 1)];
+    request_extent& request = requests_[number & (requests_.size() - 1)];
     if (request.pages > 0 && request_pages_.load(std::memory_order_relaxed) * page_bytes > bound) {
         give_back_request(request);
     }
-    place& result = result_place(number);
-    result.suspect |= pages_taken(result) > result.pages;
-    if (result.pages > 0 && result_pages_.load(std::memory_order_relaxed) * page_bytes > bound) {
-        give_back_result(result);
+    const std::uint32_t index = std::exchange(shown(number), no_place);
+    if (index != no_place && results_[index].pages > 0 &&
+        result_pages_.load(std::memory_order_relaxed) * page_bytes > bound) {
+        give_back_result(place_at(index));
     }
 }
 
 void extent_memory::sweep(sequence begin, sequence end) {
     unknown_.store(false, std::memory_order_relaxed);
-    std::vector<bool> busy_requests(requests_.size());
-    std::vector<bool> busy_results(results_.size());
+    sweep_requests(begin, end);
+    // What has left and is not counted yet counts as inside.
+    const std::uint64_t taken = shared_.parent().emitted.load(std::memory_order_relaxed);
+    const std::uint32_t in_flight = end - shared_.first() - static_cast<sequence>(taken);
+    shared_.parent().sweeping.store(1, std::memory_order_seq_cst); // say so, then look at the users
+    sweep_results(taken, in_flight);
+    shared_.parent().sweeping.store(0, std::memory_order_seq_cst);
+}
+
+void extent_memory::sweep_requests(sequence begin, sequence end) {
+    std::vector<bool> busy(requests_.size());
     for (sequence number = begin; before(number, end); ++number) {
-        busy_requests[number & (requests_.size() - 1)] = true;
-        busy_results[number & (results_.size() - 1)] = true;
+        busy[number & (requests_.size() - 1)] = true;
     }
-    for (place& each : requests_) {
+    for (request_extent& each : requests_) {
         // Those in flight are their producers' own.
-        if (!busy_requests[each.index] && !std::exchange(each.used, false) && each.pages > 0) {
+        if (!busy[each.index] && !std::exchange(each.used, false) && each.pages > 0) {
             give_back_request(each);
         }
     }
-    for (place& each : results_) {
-        if (!busy_results[each.index] && !std::exchange(each.used, false) &&
-            (each.pages > 0 || each.suspect || pages_taken(each) > 0)) {
-            give_back_result(each);
+}
+
+void extent_memory::sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight) {
+    for (std::size_t index = 0; index < results_.size(); ++index) {
+        const result_place where = place_at(index);
+        // Wraps for who has left.
+        const std::uint64_t user = shared_.words_of(where).user.load(std::memory_order_seq_cst);
+        const bool is_free = user - taken_outcomes - 1 >= in_flight;
+        if (is_free && !std::exchange(results_[index].used, false) &&
+            (results_[index].pages > 0 || pages_taken(where) > 0)) {
+            give_back_result(where);
         }
     }
 }

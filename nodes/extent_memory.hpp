@@ -17,10 +17,11 @@ namespace forkflow::nodes {
 /// for the next ones. What no message has needed from one *sweep* to the next goes back to the system.
 ///
 /// Nobody is at work on pages that are given back. Those of a message that is being released: its bytes were
-/// taken, and whoever read or wrote them has published or is reaped; the slots are used again only by numbers
-/// that are given, or admitted, once it is released. Those of a slot that no number in flight has: nobody
-/// claims what has no number, and a sweep is made while no number is given and nothing is taken. A wild
-/// worker may be writing there nonetheless: then pages come back, empty, until the next sweep.
+/// taken, and whoever read or wrote them has published or is reaped; slot and place are used again only once
+/// it is released. Those of a slot that no number in flight has: nobody claims what has no number, and a
+/// sweep is made while no number is given. Those of a place whose user is not in flight: see "Memory" in
+/// protocol.hpp. A wild worker may be writing there nonetheless: then pages come back, empty, until the next
+/// sweep; and what it says about users and pages concerns its own results only.
 ///
 /// Request and result of one number are used by whoever owns that number in the protocol; the sweep by
 /// whoever holds `collecting` and keeps numbers from being given. The totals are atomic.
@@ -32,11 +33,11 @@ public:
 
     /// Where the request with this number is to be written. Its writes throw no_message_memory.
     [[nodiscard]] byte_writer request_writer(sequence number, message_references* references = nullptr);
-    /// Sees to it that the first `bytes` of a result's extent can be read. False: there is no memory for
-    /// them, although a worker says that it has written there.
-    [[nodiscard]] bool is_result_there(sequence number, std::size_t bytes) noexcept;
+    /// Sees to it that the first `bytes` of the extent of the result `number`, which lies there, can be read.
+    /// False: there is no memory for them, although a worker says that it has written there.
+    [[nodiscard]] bool is_result_there(sequence number, result_place where, std::size_t bytes) noexcept;
     /// To be called before a message is released, if there is a bound on bytes: gives back its pages if more
-    /// than the bound are kept, and notes what its worker took.
+    /// than the bound are kept.
     void trim(sequence number) noexcept;
 
     /// Gives back what was not used since the last sweep; numbers from `begin` to `end` are in flight. Cost:
@@ -52,23 +53,31 @@ public:
 
 private:
     /// One slot's extent.
-    struct place {
+    struct request_extent {
         extent_memory* owner = nullptr;
         std::uint32_t index = 0;
         std::uint32_t pages = 0; ///< so many of its first pages are there
         bool used = false;       ///< since the last sweep
-        bool suspect = false;    ///< a worker took more pages than its result has
     };
+    struct result_extent {
+        std::uint32_t pages = 0; ///< likewise
+        bool used = false;       ///< likewise
+    };
+    static constexpr std::uint32_t no_place = ~0U;
 
     static std::size_t ask_for_request(void* context, std::size_t bytes);
-    [[nodiscard]] place& result_place(sequence number) noexcept;
-    [[nodiscard]] std::uint32_t pages_taken(const place& result) const noexcept;
-    void give_back_request(place& request) noexcept;
-    void give_back_result(place& result) noexcept;
+    [[nodiscard]] std::uint32_t& shown(sequence number) noexcept;
+    [[nodiscard]] result_place place_at(std::size_t index) const noexcept;
+    [[nodiscard]] std::uint32_t pages_taken(result_place where) const noexcept;
+    void give_back_request(request_extent& request) noexcept;
+    void give_back_result(result_place where) noexcept;
+    void sweep_requests(sequence begin, sequence end);
+    void sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight);
 
     const rings& shared_;
-    std::vector<place> requests_;
-    std::vector<place> results_;
+    std::vector<request_extent> requests_;
+    std::vector<result_extent> results_; ///< by rings::index_of
+    std::vector<std::uint32_t> shown_;   ///< by number: in which of them its result was found; or no_place
     std::atomic<std::size_t> request_pages_{0};
     std::atomic<std::size_t> result_pages_{0};
     std::atomic<bool> unknown_{false};

@@ -4,6 +4,7 @@
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
+#include <forkflow/nodes/result_check.hpp>
 
 #include <chrono>
 #include <string>
@@ -99,6 +100,22 @@ failure pool::corrupted(const waiting_outcome& outcome) {
     return wild;
 }
 
+bool pool::is_intact(const waiting_outcome& outcome) const {
+    if (!options_.verify_results) {
+        return true;
+    }
+    std::atomic_signal_fence(std::memory_order_seq_cst); // nothing that was read is read again behind this
+    const std::uint64_t check = shared_.check(outcome.number).load(std::memory_order_relaxed); // (P)
+    return result_check(outcome.number, outcome.kind, outcome.payload) == check;
+}
+
+failure pool::overwritten(const waiting_outcome& outcome) {
+    return {.kind = failure_kind::not_decodable,
+            .sequence = outcome.number,
+            .attempts = outcome.attempts,
+            .what = "the result was overwritten: it is not what its worker has handed in"};
+}
+
 void pool::commit_request(sequence number, const byte_writer& written) {
     if (written.overflowed()) {
         requests_.commit_failure(number, too_large(written.size(), options_.max_message_bytes));
@@ -113,7 +130,7 @@ void pool::commit_request(sequence number, const byte_writer& written) {
 
 /// Whoever reads this result shall not die of it.
 void pool::see_to_memory(waiting_outcome& large) {
-    if (!extents_.is_result_there(large.number, large.payload.size())) {
+    if (!extents_.is_result_there(large.number, large.where, large.payload.size())) {
         large.in_memory = large.sound = false;
         large.payload = {};
     }
@@ -129,14 +146,14 @@ failure pool::take_failure(const waiting_outcome& outcome) {
             if (!outcome.in_memory) {
                 throw no_message_memory(0);
             }
-            if (!outcome.intact) {
-                throw not_decodable("the result was overwritten: it is not what its worker wrote");
-            }
             if (!outcome.sound) {
                 throw not_decodable("the header of a worker's result makes no sense");
             }
             byte_reader record(outcome.payload);
             taken = read_failure(record);
+            if (!is_intact(outcome)) {
+                taken = overwritten(outcome);
+            }
         } catch (const not_decodable& refused) {
             taken = {.kind = failure_kind::not_decodable, .what = refused.what()};
         } catch (const no_message_memory& missing) {
@@ -206,7 +223,6 @@ bool pool::rest() {
     if (!window_.arm()) {
         return false;
     }
-    verified_.forget();
     if (guard_.is_wild(window_.next_to_emit())) {
         crew_->tending.purge();
     }

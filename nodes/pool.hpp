@@ -13,7 +13,6 @@
 #include <forkflow/nodes/request_ring.hpp>
 #include <forkflow/nodes/spinner.hpp>
 #include <forkflow/nodes/statistics.hpp>
-#include <forkflow/nodes/verified_copy.hpp>
 #include <forkflow/nodes/worker_body.hpp>
 
 #include <atomic>
@@ -64,18 +63,20 @@ public:
     /// Memory that messages may refer to. Thread-safe, also after the pool's end.
     [[nodiscard]] buffer_memory& buffers() noexcept { return *buffers_; }
 
-    // Collecting. With options.verify_results, what peek shows stays until the next peek only.
+    // Collecting.
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
     [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) {
         std::optional<waiting_outcome> next = window_.peek(ahead);
         if (next && next->payload.size() > inline_bytes) {
             see_to_memory(*next);
         }
-        if (options_.verify_results && next && next->state == message_state::published && next->sound) {
-            verified_.take(*next, shared_.check(next->number).load(std::memory_order_relaxed)); // (P)
-        }
         return next;
     }
+    /// To be asked once a published result was decoded: false if what was read need not be what its worker
+    /// has handed in, so that it must not leave. True without options.verify_results. Cost: a pass over it.
+    [[nodiscard]] bool is_intact(const waiting_outcome& outcome) const;
+    /// What becomes of it then.
+    [[nodiscard]] static failure overwritten(const waiting_outcome& outcome);
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header
     /// without sense. At most once per outcome. Only if is_failure.
     [[nodiscard]] failure take_failure(const waiting_outcome& outcome);
@@ -171,9 +172,8 @@ private:
     std::atomic<bool> sweep_coming_{false};
     std::chrono::steady_clock::time_point sweep_at_{}; ///< the supervisor's; 0: not set
     mutable polite_mutex collecting_;
-    counts counts_;          ///< guarded by collecting_
-    spinner for_outcomes_;   ///< guarded by collecting_
-    verified_copy verified_; ///< guarded by collecting_
+    counts counts_;        ///< guarded by collecting_
+    spinner for_outcomes_; ///< guarded by collecting_
     std::unique_ptr<crew> crew_;
 };
 

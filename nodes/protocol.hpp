@@ -7,8 +7,9 @@
 //   ─────────────────────────────────────────────────────────────────────────────────────────────────
 //   reserve s, encode, state(s) := ready    ──(R)────►    claim: CAS ready → claimed(k, i)
 //                                                         run the body
-//   admitted := next to emit + window - 1   ──(A)────►    wait until s is admitted, write the result
-//   take the result at s mod window         ◄──(P)───     publish: CAS claimed(k, i) → published
+//   admitted := next to emit + window - 1   ──(A)────►    wait until s is admitted, write the result to one
+//                                                         of seat k's places
+//   take the result at place(s) of seat k   ◄──(P)───     publish: CAS claimed(k, i) → published
 //   state(s) := empty, next to emit := s+1
 //
 // Every sequence s has one *state word* at s mod capacity. It holds {sequence, state, attempt, seat,
@@ -64,8 +65,24 @@
 // sleeper for s, and one for each ready message that follows s without a gap.
 //
 // Capacity: a number is reserved only while fewer than `requests` messages wait or run and fewer than
-// requests + window are in flight. Both rings have a power of two of slots, at least as many as asked for,
+// requests + window are in flight. States and requests have a power of two of slots, at least as many as that,
 // because s mod n must go on counting across the wrap of s.
+//
+// Places: results lie in parts that belong to one seat each. In a worker process only its own is accessible, so
+// no worker can spoil another's result. A seat has as many places as there may be results in the window, or,
+// with more than four workers, four times its share (but 16 at least), and a last one. The user of a place is
+// the position (64 bits, counted from the first message) of the message that has it, plus one; a place is free
+// once that many outcomes were taken. A worker takes the free one that it had last, so that few places are
+// touched, once s is admitted; if there is none it waits as for admission. The last place is for the next to
+// emit alone, whose predecessor there has left: so that one never waits. A fresh worker finds in the users what
+// the one before it has handed in.
+//
+//   user(k, p) := position(s) + 1   worker       store; k's, and the place is free    as long as s is inside /
+//                                                                                     likewise
+//   place(s) := p                   its claimer  store; before (P)                    written anew / it counts
+//
+// place(s) and the seat in the state word are no more than hints, as others can write them: the collector takes
+// a result only if the header there, which nobody but k can write, names s.
 //
 // Bytes: with `window_bytes`, the bytes of requests and those of results are bounded as well, each by
 // themselves. Of requests the parent counts, in its own memory, the encoded bytes from the commit to the
@@ -73,8 +90,8 @@
 // may be. A number is given while less than window_bytes are counted: so the last one may exceed them, by
 // itself, and what is inside needs no further bytes to get on.
 //
-// A result that outgrows its slot takes pages of its extent, and a word for each result slot says how many it
-// *holds*. Its worker, once s is admitted, writes there how many it asks for, adds up all other words, and
+// A result that outgrows its slot takes pages of its extent, and a word for each number in the window says how many
+// it *holds*. Its worker, once s is admitted, writes there how many it asks for, adds up all other words, and
 // goes on if the sum is within the bound. If not, it writes back what stood there and waits as for admission.
 // Of two who ask at the same time the younger stands back, for which the older waits a moment. If s is the
 // next to emit, it goes on in any case: so the bound is exceeded by one result at the most, and no result
@@ -88,10 +105,15 @@
 // Memory: that of words and slots is asked for when the mapping is made, so nobody gets a SIGBUS there. Pages
 // of an extent are asked for before they are used: those of requests by the parent, those of results by the
 // worker, which touches them and takes SIGBUS for a refusal; the parent asks again for what it has not seen
-// there (a wild worker may say that it has written what it has not). pages_there(s), written by the parent
-// while the slot is nobody's, tells workers what they need not touch. The parent gives pages back while
-// nobody may be at work on them: those of s before it stores "s is empty", those of other slots while it
-// neither gives numbers nor takes outcomes, if no number in flight has the slot.
+// there (a wild worker may say that it has written what it has not). pages_there(k, p), written by the parent
+// while it alone uses the place, tells workers what they need not touch. The parent gives pages back while
+// nobody may be at work on them: those of s before it stores "s is empty", those of other requests while it
+// gives no numbers, if no number in flight has the slot, those of other places in a sweep: it says so, then
+// looks at their users, and leaves those that are in flight alone; a worker has become the user of a place
+// before it looks whether there is a sweep, waits for its end, and only then touches an extent. All four
+// accesses are seq_cst, so one of the two sees the other.
+//
+//   sweeping := 1, 0                parent       store; takes no outcome, gives no number    – (its death ends all)
 //
 // Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
@@ -128,14 +150,13 @@
 // else is made good at the next death, or when the next message to emit has stood still for a deadline, or,
 // without deadlines, for 1, 2, 4, … seconds.
 //
-// Verified results: with `verify_results`, check(s), beside the state word, holds a checksum of s, of the
-// result's kind and length, and of its bytes. Its worker writes the result in its own memory, where nobody
-// else can, takes the checksum there, and copies the result into its slot; so what somebody else writes there
-// before, meanwhile or afterwards does not belong to the checksum. The collector copies the result into the
-// parent's own memory, verifies the copy, and looks at nothing else; and no result of another message passes
-// for this one, nor one that was left over when only the state word is forged.
+// Verified results: what a worker has published and goes on to spoil itself. With `verify_results`, check(s),
+// beside the state word, holds a checksum of s, of the result's kind and length, and of its bytes, as they stand
+// in the place when they are published; until then nobody else could write there. The collector decodes the
+// result and then takes the checksum of what stands there: what was written over, before or meanwhile, and was
+// not written back, does not belong to it. No copy is made.
 //
-//   check(s) := of the result   its claimer  store; before (P)          claimed: written anew / it counts
+//   check(s) := of the result       its claimer  store; before (P)                    written anew / it counts
 // clang-format on
 #pragma once
 
@@ -204,6 +225,13 @@ struct state_word {
 struct alignas(cache_line_bytes) state_cell {
     std::atomic<std::uint64_t> bits;
     std::atomic<std::uint64_t> check; ///< of the result, if results are verified: see result_check.hpp
+    std::atomic<std::uint32_t> place; ///< of the result, among those of its worker's seat
+};
+
+/// What a worker says about one of its places, in its own part.
+struct place_words {
+    std::atomic<std::uint64_t> user;        ///< position + 1 of the message whose result is or was there last
+    std::atomic<std::uint32_t> taken_pages; ///< so many pages of the extent may have been touched
 };
 
 /// A set of seats that several processes change. Used for "who sleeps".
@@ -219,6 +247,7 @@ struct alignas(cache_line_bytes) parent_block {
         emitted; ///< a hint, never too high: how many outcomes were taken; does not wrap
 
     std::atomic<std::uint32_t> stopping; ///< 1: workers leave as soon as they look for work
+    std::atomic<std::uint32_t> sweeping; ///< 1: pages of places without a user are being given back
     std::atomic<std::uint64_t>
         armed; ///< (D3): arm_bit | the sequence that the collector waits for, or waited for last
 };
@@ -250,7 +279,7 @@ struct alignas(cache_line_bytes) seat_block {
         running_since_ns;             ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
     std::atomic<std::uint64_t> leave; ///< leave_bit | the incarnation that is to go before its next claim
 };
-/// In a result slot's word of the pages that it holds: they are only asked for.
+/// In the word of the pages that a result holds: they are only asked for.
 inline constexpr std::uint32_t asking_bit = std::uint32_t{1} << 31U;
 inline constexpr std::uint64_t leave_bit = std::uint64_t{1} << 32U;
 
@@ -287,6 +316,7 @@ static_assert(sizeof(std::atomic<std::uint32_t>) == 4 && sizeof(std::atomic<std:
               "futex words");
 static_assert(sizeof(state_cell) == cache_line_bytes && sizeof(parent_block) == cache_line_bytes);
 static_assert(sizeof(parent_bell) == cache_line_bytes && sizeof(seat_block) == cache_line_bytes);
+static_assert(sizeof(place_words) == 16);
 static_assert(sizeof(seat_set) == 2 * cache_line_bytes && sizeof(slot_header) == 16 &&
               alignof(slot_header) == 8);
 static_assert(offsetof(parent_bell, rings) == 4 && offsetof(seat_block, bell) == 0);

@@ -37,16 +37,26 @@ std::optional<waiting_outcome> reorder_window::peek(std::uint32_t ahead) const {
                             .kind = result_kind::value,
                             .sound = true};
     if (word.state == message_state::published) {
-        const slot place = shared_.result(number);
-        const slot_header header =
-            place.header; // copied once, then checked: a worker can write it at any time
-        std::atomic_signal_fence(std::memory_order_seq_cst); // so that nothing is fetched a second time
-        outcome.payload = place.payload(header.length_bytes);
-        outcome.kind = static_cast<result_kind>(header.kind);
-        outcome.sound = header.number == number && outcome.payload.size() == header.length_bytes &&
-                        header.kind <= static_cast<std::uint32_t>(result_kind::failure);
+        outcome.where = {.seat = word.seat,
+                         .place = shared_.place_of(number).load(std::memory_order_relaxed)}; // (P)
+        look_at_result(outcome);
     }
     return outcome;
+}
+
+/// What a worker can write at any time is copied once, and then checked.
+void reorder_window::look_at_result(waiting_outcome& outcome) const {
+    if (!shared_.has(outcome.where)) {
+        outcome.sound = false;
+        return;
+    }
+    const slot place = shared_.result(outcome.where);
+    const slot_header header = place.header;
+    std::atomic_signal_fence(std::memory_order_seq_cst); // so that nothing is fetched a second time
+    outcome.payload = place.payload(header.length_bytes);
+    outcome.kind = static_cast<result_kind>(header.kind);
+    outcome.sound = header.number == outcome.number && outcome.payload.size() == header.length_bytes &&
+                    header.kind <= static_cast<std::uint32_t>(result_kind::failure);
 }
 
 void reorder_window::release() {

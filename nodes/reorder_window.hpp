@@ -18,9 +18,9 @@ struct waiting_outcome {
     unsigned attempts;                  ///< attempts at the message so far
     std::span<const std::byte> payload; ///< of a published result; a copy of its length was checked
     result_kind kind;                   ///< of a published result
+    result_place where{};               ///< of a published result
     bool sound;                         ///< false: the worker's header makes no sense
     bool in_memory = true;              ///< false: there is no memory to read the payload
-    bool intact = true;                 ///< false: the payload is not what its worker wrote
 };
 
 /// The collector's half of the parent. One thread at a time, but for `next_to_emit` and `notify`.
@@ -58,6 +58,7 @@ public:
 
 private:
     [[nodiscard]] state_word word_of(sequence number) const;
+    void look_at_result(waiting_outcome& outcome) const;
     [[nodiscard]] bool is_outcome(const state_word& word, sequence number) const;
 
     const rings& shared_;

@@ -8,8 +8,9 @@
 
 namespace forkflow::nodes {
 
-void result_room::begin(sequence number) noexcept {
+void result_room::begin(sequence number, result_place where) noexcept {
     number_ = number;
+    where_ = where;
     bytes_ = 0;
 }
 
@@ -34,7 +35,7 @@ void result_room::make_in_any_case(std::size_t bytes) {
 }
 
 std::size_t result_room::target_for(std::size_t bytes) const noexcept {
-    return room_to_ask_for(bytes, bytes_, shared_.result(number_).extent.size());
+    return room_to_ask_for(bytes, bytes_, shared_.result(where_).extent.size());
 }
 
 void result_room::hold(std::size_t bytes, std::uint32_t flag) noexcept {
@@ -66,23 +67,38 @@ bool result_room::fits(std::size_t bytes) const noexcept {
 result_room::sums result_room::look_at_others(std::uint64_t most) const noexcept {
     const std::uint32_t older = number_ - next_to_emit(); // their slots are the last ones that are looked at
     sums found;
-    for (std::uint32_t i = 1; i < shared_.result_slots() && found.sure <= most; ++i) {
+    for (std::uint32_t i = 1; i < shared_.window_slots() && found.sure <= most; ++i) {
         const std::uint32_t word = shared_.held_pages(number_ + i).load(std::memory_order_seq_cst); // (D2)
-        const bool in_doubt = (word & asking_bit) != 0 && i + older < shared_.result_slots();
+        const bool in_doubt = (word & asking_bit) != 0 && i + older < shared_.window_slots();
         (in_doubt ? found.asked_by_younger : found.sure) += word & ~asking_bit;
     }
     return found;
 }
 
 void result_room::take(std::size_t bytes) {
-    const std::span<std::byte> extent = shared_.result(number_).extent;
-    // Written by the parent before this number could be committed.
-    const std::size_t there = shared_.pages_there(number_).load(std::memory_order_relaxed) * page_bytes;
+    const std::span<std::byte> extent = shared_.result(where_).extent;
+    keep_from_sweeps();
+    place_words& words = shared_.words_of(where_);
+    const auto pages = static_cast<std::uint32_t>(bytes / page_bytes);
+    words.taken_pages.store(std::max(pages, words.taken_pages.load(std::memory_order_relaxed)),
+                            std::memory_order_relaxed);
+    // Written by the parent before it let go of the place, or before the end of a sweep.
+    const std::size_t there = shared_.pages_there(where_).load(std::memory_order_relaxed) * page_bytes;
     const std::size_t begin = std::max(bytes_, there);
     if (begin < bytes && !touch_pages(extent.data() + begin, extent.data() + bytes)) {
         throw no_message_memory(bytes);
     }
     bytes_ = std::max(bytes, bytes_);
+}
+
+/// Whoever sweeps from now on sees who uses the place; who has begun before is waited for. It does not take
+/// long, and does not happen often: see pool::sweep_if_due.
+void result_room::keep_from_sweeps() const noexcept {
+    std::atomic<std::uint64_t>& user = shared_.words_of(where_).user;
+    user.store(user.load(std::memory_order_relaxed), std::memory_order_seq_cst);
+    while (shared_.parent().sweeping.load(std::memory_order_seq_cst) != 0) {
+        std::this_thread::yield();
+    }
 }
 
 } // namespace forkflow::nodes

@@ -16,8 +16,8 @@ public:
     explicit result_room(const rings& shared) noexcept
         : shared_(shared) {}
 
-    /// Turns to the result `number`, which this worker has claimed, and which has no room yet.
-    void begin(sequence number) noexcept;
+    /// Turns to the result `number`, which this worker has claimed, and which has no room yet in its place.
+    void begin(sequence number, result_place where) noexcept;
     /// Makes room for `bytes`, or a few more, in its extent; bytes() says how many. False: the bound on bytes
     /// is in the way, and nothing has changed. Throws no_message_memory. Cost: a look at one word for each
     /// result in the window, if there is a bound; and the page faults.
@@ -38,9 +38,11 @@ private:
     };
     [[nodiscard]] sums look_at_others(std::uint64_t most) const noexcept;
     void take(std::size_t bytes);
+    void keep_from_sweeps() const noexcept;
 
     const rings& shared_;
     sequence number_ = 0;
+    result_place where_{};
     std::size_t bytes_ = 0;
 };
 

@@ -14,6 +14,14 @@ namespace {
 /// Room for a failure's description, whatever max_message_bytes says.
 constexpr std::size_t least_extent_bytes = std::size_t{64} << 10U;
 
+/// So many results of one seat may wait for their turn. A worker that runs ahead of the others gets four
+/// times its share of the window: memory is not to grow with workers × window.
+std::uint32_t places_of_a_seat(const pool_options& options) {
+    constexpr std::size_t few = 16;
+    const std::size_t share = (options.window + options.workers - 1) / options.workers;
+    return static_cast<std::uint32_t>(std::min(options.window, std::max(few, 4 * share)));
+}
+
 constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
     return (value + unit - 1) / unit * unit;
 }
@@ -34,26 +42,30 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , window_(static_cast<std::uint32_t>(options.window))
     , requests_(static_cast<std::uint32_t>(options.requests))
     , capacity_(std::bit_ceil(window_ + requests_))
-    , result_slots_(std::bit_ceil(window_))
+    , window_slots_(std::bit_ceil(window_))
+    , places_(places_of_a_seat(options) + 1)
     , max_message_bytes_(options.max_message_bytes)
     , window_bytes_(options.window_bytes)
     , extent_bytes_(round_up(std::max(max_message_bytes_, least_extent_bytes), page_bytes))
     , first_(first)
     , pages_there_offset_(orders_offset + seats_ * sizeof(relief_order))
     , request_slots_offset_(
-          round_up(pages_there_offset_ + result_slots_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
+          round_up(pages_there_offset_ + seats_ * places_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
     , request_extents_offset_(round_up(request_slots_offset_ + capacity_ * slot_bytes, page_bytes))
     , last_words_offset_(round_up(seats_offset + seats_ * sizeof(seat_block), cache_line_bytes))
     , states_offset_(last_words_offset_ + seats_ * sizeof(last_words))
     , held_pages_offset_(states_offset_ + capacity_ * sizeof(state_cell))
-    , result_slots_offset_(
-          round_up(held_pages_offset_ + result_slots_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
-    , result_extents_offset_(round_up(result_slots_offset_ + result_slots_ * slot_bytes, page_bytes))
+    , open_bytes_(held_pages_offset_ + window_slots_ * sizeof(std::atomic<std::uint32_t>))
+    , place_words_offset_(places_ * slot_bytes)
+    , result_extents_offset_(round_up(place_words_offset_ + places_ * sizeof(place_words), page_bytes))
     , buffers_offset_(request_extents_offset_ + capacity_ * extent_bytes_)
     , buffer_bytes_(round_up(options.buffer_bytes, page_bytes))
-    , mapping_(std::make_shared<const shared_mapping>(buffers_offset_ + buffer_bytes_,
-                                                      result_extents_offset_ + result_slots_ * extent_bytes_,
-                                                      std::move(existing)))
+    , mapping_(std::make_shared<const shared_mapping>(
+          shared_mapping::sizes{.sealed_bytes = buffers_offset_ + buffer_bytes_,
+                                .open_bytes = open_bytes_,
+                                .own_bytes = result_extents_offset_ + places_ * extent_bytes_,
+                                .owners = seats_},
+          std::move(existing)))
     , memory_(*mapping_)
     , commits_(capacity_) {
     if (!existing) { // NOLINT(bugprone-use-after-move): moved from, it still tells whether there was one
@@ -62,14 +74,18 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     }
 }
 
-/// All that lies before the extents of either part. Nobody asks for it later: whoever touched a page of it
-/// that the system then refuses would die of SIGBUS.
+/// All that lies before the extents of any part. Nobody asks for it later: whoever touched a page of it that
+/// the system then refuses would die of SIGBUS.
 void rings::provide_words_and_slots() const {
-    for (const std::span<std::byte> pages : {std::span(memory_.sealed(), request_extents_offset_),
-                                             std::span(memory_.open(), result_extents_offset_)}) {
-        if (!memory().provide(pages)) {
+    const auto provide = [this](std::byte* begin, std::size_t bytes) {
+        if (!memory().provide({begin, round_up(bytes, page_bytes)})) {
             throw std::system_error(ENOMEM, std::system_category(), "madvise of the forkflow rings");
         }
+    };
+    provide(memory_.sealed(), request_extents_offset_);
+    provide(memory_.open(), open_bytes_);
+    for (std::uint32_t seat = 0; seat < seats_; ++seat) {
+        provide(memory_.own(seat), result_extents_offset_);
     }
 }
 

@@ -24,6 +24,12 @@ struct slot {
     [[nodiscard]] std::span<const std::byte> payload(std::size_t length_bytes) const noexcept;
 };
 
+/// One of the places for results.
+struct result_place {
+    std::uint32_t seat = 0;
+    std::uint32_t place = 0;
+};
+
 /// The bytes of the pages that `bytes` take.
 [[nodiscard]] constexpr std::size_t whole_pages(std::size_t bytes) noexcept {
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
@@ -53,8 +59,10 @@ public:
     [[nodiscard]] std::uint32_t requests() const noexcept { return requests_; }
     /// How many sequences have a state word: a power of two, at least requests + window.
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
-    /// How many results have a slot: a power of two, at least the window.
-    [[nodiscard]] std::uint32_t result_slots() const noexcept { return result_slots_; }
+    /// How many numbers have a word of held pages: a power of two, at least the window.
+    [[nodiscard]] std::uint32_t window_slots() const noexcept { return window_slots_; }
+    /// How many results of each seat have a place; the last one is for the next to emit.
+    [[nodiscard]] std::uint32_t places() const noexcept { return places_; }
     [[nodiscard]] std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
     /// The bound on bytes; 0: none.
     [[nodiscard]] std::size_t window_bytes() const noexcept { return window_bytes_; }
@@ -86,24 +94,38 @@ public:
     [[nodiscard]] std::atomic<std::uint64_t>& check(sequence number) const noexcept {
         return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].check;
     }
+    /// Where its worker says that the result is: a place of the seat that the state names. Ordered likewise.
+    [[nodiscard]] std::atomic<std::uint32_t>& place_of(sequence number) const noexcept {
+        return at<state_cell>(memory_.open(), states_offset_)[number & (capacity_ - 1)].place;
+    }
     /// How many pages of its extent the result takes.
     [[nodiscard]] std::atomic<std::uint32_t>& held_pages(sequence number) const noexcept {
         return at<std::atomic<std::uint32_t>>(memory_.open(),
-                                              held_pages_offset_)[number & (result_slots_ - 1)];
+                                              held_pages_offset_)[number & (window_slots_ - 1)];
     }
-    /// How many of them are there already: so many need no asking. Written by the parent alone, while the
-    /// slot is nobody's.
-    [[nodiscard]] std::atomic<std::uint32_t>& pages_there(sequence number) const noexcept {
-        return at<std::atomic<std::uint32_t>>(memory_.sealed(),
-                                              pages_there_offset_)[number & (result_slots_ - 1)];
+    /// How many pages of a place's extent are there already: so many need no asking. Written by the parent
+    /// alone, while no worker uses the place.
+    [[nodiscard]] std::atomic<std::uint32_t>& pages_there(result_place where) const noexcept {
+        return at<std::atomic<std::uint32_t>>(memory_.sealed(), pages_there_offset_)[index_of(where)];
+    }
+    /// What the worker says about its place.
+    [[nodiscard]] place_words& words_of(result_place where) const noexcept {
+        return at<place_words>(memory_.own(where.seat), place_words_offset_)[where.place];
+    }
+    /// Places, counted through all seats.
+    [[nodiscard]] std::size_t index_of(result_place where) const noexcept {
+        return std::size_t{where.seat} * places_ + where.place;
+    }
+    /// Whether there is such a place.
+    [[nodiscard]] bool has(result_place where) const noexcept {
+        return where.seat < seats_ && where.place < places_;
     }
     [[nodiscard]] slot request(sequence number) const noexcept {
         return slot_at(memory_.sealed(), request_slots_offset_, request_extents_offset_,
                        number & (capacity_ - 1));
     }
-    [[nodiscard]] slot result(sequence number) const noexcept {
-        return slot_at(memory_.open(), result_slots_offset_, result_extents_offset_,
-                       number & (result_slots_ - 1));
+    [[nodiscard]] slot result(result_place where) const noexcept {
+        return slot_at(memory_.own(where.seat), 0, result_extents_offset_, where.place);
     }
     /// The parent's own: workers have a copy of no use.
     [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
@@ -147,13 +169,18 @@ private:
     public:
         explicit parts(const shared_mapping& mapping) noexcept
             : sealed_(mapping.sealed())
-            , open_(mapping.open()) {}
+            , open_(mapping.open())
+            , own_(mapping.own(0))
+            , own_bytes_(static_cast<std::size_t>(mapping.own(1) - mapping.own(0))) {}
         [[nodiscard]] std::byte* sealed() const noexcept { return sealed_; }
         [[nodiscard]] std::byte* open() const noexcept { return open_; }
+        [[nodiscard]] std::byte* own(std::uint32_t seat) const noexcept { return own_ + seat * own_bytes_; }
 
     private:
         std::byte* sealed_;
         std::byte* open_;
+        std::byte* own_;
+        std::size_t own_bytes_;
     };
 
     void provide_words_and_slots() const;
@@ -171,7 +198,8 @@ private:
     std::uint32_t window_;
     std::uint32_t requests_;
     std::uint32_t capacity_;
-    std::uint32_t result_slots_;
+    std::uint32_t window_slots_;
+    std::uint32_t places_;
     std::size_t max_message_bytes_;
     std::size_t window_bytes_;
     std::size_t extent_bytes_;
@@ -182,7 +210,8 @@ private:
     std::size_t last_words_offset_;
     std::size_t states_offset_;
     std::size_t held_pages_offset_;
-    std::size_t result_slots_offset_;
+    std::size_t open_bytes_;
+    std::size_t place_words_offset_;
     std::size_t result_extents_offset_;
     std::size_t buffers_offset_;
     std::size_t buffer_bytes_;

@@ -63,9 +63,10 @@ std::size_t whole_pages(std::size_t bytes) {
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
 }
 
-/// Of both parts and three guard pages.
-std::size_t total_bytes(std::size_t sealed_bytes, std::size_t open_bytes) {
-    return whole_pages(sealed_bytes) + whole_pages(open_bytes) + 3 * page_bytes;
+/// Of all parts and the guard pages in front of and behind sealed, open and own ones.
+std::size_t total_bytes(const shared_mapping::sizes& parts) {
+    return whole_pages(parts.sealed_bytes) + whole_pages(parts.open_bytes) +
+           parts.owners * whole_pages(parts.own_bytes) + 4 * page_bytes;
 }
 
 ipc::mapped_region mapped(const descriptor& file, std::size_t bytes) {
@@ -83,16 +84,18 @@ struct shared_mapping::region {
     ipc::mapped_region memory;
 };
 
-shared_mapping::shared_mapping(std::size_t sealed_bytes, std::size_t open_bytes,
-                               std::optional<descriptor> existing)
-    : file_(existing ? std::move(*existing) : made_memory_file(total_bytes(sealed_bytes, open_bytes)))
-    , sealed_bytes_(whole_pages(sealed_bytes)) {
-    const std::size_t total = total_bytes(sealed_bytes, open_bytes);
+shared_mapping::shared_mapping(const sizes& parts, std::optional<descriptor> existing)
+    : file_(existing ? std::move(*existing) : made_memory_file(total_bytes(parts)))
+    , sealed_bytes_(whole_pages(parts.sealed_bytes))
+    , own_bytes_(whole_pages(parts.own_bytes))
+    , owners_(parts.owners) {
+    const std::size_t total = total_bytes(parts);
     region_ = std::make_unique<region>(region{mapped(file_, total)});
     auto* const base = static_cast<std::byte*>(region_->memory.get_address());
     sealed_ = base + page_bytes;
     open_ = sealed_ + sealed_bytes_ + page_bytes;
-    for (std::byte* const guard : {base, open_ - page_bytes, base + total - page_bytes}) {
+    own_ = open_ + whole_pages(parts.open_bytes) + page_bytes;
+    for (std::byte* const guard : {base, open_ - page_bytes, own_ - page_bytes, base + total - page_bytes}) {
         checked("mprotect", ::mprotect(guard, page_bytes, PROT_NONE));
     }
 }
@@ -128,6 +131,11 @@ std::int64_t shared_mapping::offset_of(std::span<std::byte> pages) const noexcep
 
 void shared_mapping::seal() const {
     checked("mprotect", ::mprotect(sealed_, sealed_bytes_, PROT_READ));
+    checked("mprotect", ::mprotect(own_, owners_ * own_bytes_, PROT_NONE));
+}
+
+void shared_mapping::enter(std::size_t owner) const {
+    checked("mprotect", ::mprotect(own(owner), own_bytes_, PROT_READ | PROT_WRITE));
 }
 
 void shared_mapping::withhold_from_children() const {

@@ -46,6 +46,7 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , seat_(shared.seat(self.seat))
     , for_work_(options.spin)
     , for_admission_(options.spin)
+    , places_(shared, self.seat)
     , room_(shared) {}
 
 void worker::run() {
@@ -81,9 +82,6 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
     const char* where = "the preparation of a worker";
     try {
-        if (options_.verify_results) {
-            stage_.emplace(shared_.result(0).extent.size()); // before memory is limited
-        }
         if (prepare) {
             prepare();
         }
@@ -105,6 +103,7 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
         return false;
     }
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
+    places_.take_over();
     look_from_oldest();
     at(step::initialised);
     relieve();
@@ -238,8 +237,7 @@ void worker::sleep() {
 
 void worker::handle(sequence number) {
     at(step::claimed);
-    admitted_ = false;
-    room_.begin(number);
+    where_.reset();
     const slot request = shared_.request(number);
     byte_writer result = result_writer();
     worker_call call{.request = byte_reader(request.payload(request.header.length_bytes), shared_.buffers()),
@@ -253,23 +251,21 @@ void worker::handle(sequence number) {
 
 /// For what the body returns.
 byte_writer worker::result_writer() {
-    const std::size_t most = shared_.max_message_bytes();
-    if (stage_) {
-        return {stage_->inline_area().first(std::min(inline_bytes, most)), stage_->extent().first(most)};
-    }
-    const slot place = shared_.result(claim_.number);
-    return {place.inline_area.first(std::min(inline_bytes, most)), place.extent.first(most),
-            [](void* self) { static_cast<worker*>(self)->await_admission(); }, this,
+    return {[](void* context) -> byte_writer::areas {
+                worker& self = *static_cast<worker*>(context);
+                self.await_admission();
+                const std::size_t most = self.shared_.max_message_bytes();
+                const slot to = self.place();
+                return {to.inline_area.first(std::min(inline_bytes, most)), to.extent.first(most)};
+            },
+            this,
             [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); }};
 }
 
 /// For the record of a failure.
 byte_writer worker::record_writer() {
-    if (stage_) {
-        return {stage_->inline_area(), stage_->extent()};
-    }
-    const slot place = shared_.result(claim_.number);
-    return {place.inline_area, place.extent, nullptr, &room_, [](void* room, std::size_t bytes) {
+    const slot to = place();
+    return {to.inline_area, to.extent, &room_, [](void* room, std::size_t bytes) {
                 static_cast<result_room*>(room)->make_in_any_case(bytes);
                 return static_cast<result_room*>(room)->bytes();
             }};
@@ -316,9 +312,6 @@ std::optional<failure> worker::run_body(worker_call& call) {
 }
 
 void worker::write_outcome(const byte_writer& result, std::optional<failure> failed) {
-    if (stage_ && !failed) {
-        failed = move_result(result.written());
-    }
     slot_header header{.length_bytes = result.size(),
                        .kind = static_cast<std::uint32_t>(result_kind::value),
                        .number = claim_.number};
@@ -327,33 +320,19 @@ void worker::write_outcome(const byte_writer& result, std::optional<failure> fai
         header.length_bytes = write_record(*failed);
         header.kind = static_cast<std::uint32_t>(result_kind::failure);
     }
-    shared_.result(claim_.number).header = header;
-}
-
-/// Moves a result from the stage into its slot. Returns why not.
-std::optional<failure> worker::move_result(std::span<const std::byte> result) {
-    try {
-        if (result.size() > inline_bytes) {
-            ask_for_room(result.size());
-        }
-        move_from_stage(result_kind::value, result);
-        return std::nullopt;
-    } catch (const no_message_memory& missing) {
-        return failure{
-            .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
+    place().header = header;
+    shared_.place_of(claim_.number).store(where_->place, std::memory_order_relaxed); // released by (P)
+    if (options_.verify_results) {
+        const auto kind = static_cast<result_kind>(header.kind);
+        shared_.check(claim_.number)
+            .store(result_check(claim_.number, kind, place().payload(header.length_bytes)),
+                   std::memory_order_relaxed); // released by (P)
     }
 }
 
-/// If there is a stage; the room is there. The checksum is that of the stage, where nobody else writes.
-void worker::move_from_stage(result_kind kind, std::span<const std::byte> bytes) {
-    if (!stage_) {
-        return;
-    }
-    const slot place = shared_.result(claim_.number);
-    const std::span<std::byte> to = bytes.size() <= inline_bytes ? place.inline_area : place.extent;
-    std::copy(bytes.begin(), bytes.end(), to.begin());
-    shared_.check(claim_.number)
-        .store(result_check(claim_.number, kind, bytes), std::memory_order_relaxed); // released by (P)
+/// Once it was taken.
+slot worker::place() const noexcept {
+    return shared_.result(*where_);
 }
 
 /// Returns how many bytes it has.
@@ -361,19 +340,14 @@ std::size_t worker::write_record(const failure& outcome) {
     try {
         byte_writer record = record_writer();
         write_failure(record, outcome);
-        if (stage_ && record.in_extent()) {
-            room_.make_in_any_case(record.size());
-        }
-        move_from_stage(result_kind::failure, record.written());
         return record.size();
     } catch (const no_message_memory&) { // what fits the slot must do
-        byte_writer record(stage_ ? stage_->inline_area() : shared_.result(claim_.number).inline_area, {});
+        byte_writer record(place().inline_area, {});
         write_failure(record, {.kind = outcome.kind,
                                .pid = outcome.pid,
                                .size_bytes = outcome.size_bytes,
                                .limit_bytes = outcome.limit_bytes,
                                .what = outcome.what.substr(0, inline_bytes / 2)});
-        move_from_stage(result_kind::failure, record.written());
         return record.size();
     }
 }
@@ -403,14 +377,22 @@ void worker::wait_until(May may) {
 }
 
 void worker::await_admission() {
-    if (admitted_) {
+    if (where_) {
         return;
     }
     if (!is_admitted()) {
         wait_until([this] { return is_admitted(); });
     }
-    admitted_ = true;
+    if (!try_take_place()) {
+        wait_until([this] { return try_take_place(); });
+    }
+    room_.begin(claim_.number, *where_);
     at(step::admitted);
+}
+
+bool worker::try_take_place() {
+    where_ = places_.try_take(cursor_ - 1); // claim has gone on to the next
+    return where_.has_value();
 }
 
 std::size_t worker::ask_for_room(std::size_t bytes) {

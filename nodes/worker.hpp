@@ -4,8 +4,8 @@
 #pragma once
 
 #include <forkflow/nodes/failure.hpp>
+#include <forkflow/nodes/result_places.hpp>
 #include <forkflow/nodes/result_room.hpp>
-#include <forkflow/nodes/result_stage.hpp>
 #include <forkflow/nodes/retirement.hpp>
 #include <forkflow/nodes/rings.hpp>
 #include <forkflow/nodes/seat_table.hpp>
@@ -54,8 +54,8 @@ private:
     [[nodiscard]] byte_writer result_writer();
     [[nodiscard]] byte_writer record_writer();
     void write_outcome(const byte_writer& result, std::optional<failure> failed);
-    [[nodiscard]] std::optional<failure> move_result(std::span<const std::byte> result);
-    void move_from_stage(result_kind kind, std::span<const std::byte> bytes);
+    [[nodiscard]] bool try_take_place();
+    [[nodiscard]] slot place() const noexcept;
     void await_admission();
     void publish();
     void wait_for_death() const;
@@ -83,11 +83,11 @@ private:
     /// A hint, counted from the first message without wrapping: what is older was taken when this worker
     /// looked.
     std::uint64_t cursor_ = 0;
-    std::uint32_t reopened_ = 0;        ///< parent_block::reopened when it last looked from the oldest on
-    state_word claim_;                  ///< the state word that this worker's claim wrote
-    bool admitted_ = false;             ///< the claimed message's result may be written
+    std::uint32_t reopened_ = 0; ///< parent_block::reopened when it last looked from the oldest on
+    state_word claim_;           ///< the state word that this worker's claim wrote
+    result_places places_;
+    std::optional<result_place> where_; ///< of the claimed message's result: once it may be written
     result_room room_;                  ///< of its extent
-    std::optional<result_stage> stage_; ///< if results are verified: since initialise
 };
 
 } // namespace forkflow::nodes

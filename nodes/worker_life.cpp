@@ -28,6 +28,7 @@ int live_as_worker_process(const rings& shared, const pool_options& options, con
                            const worker_identity& self) {
     const int parent = ::getppid();
     shared.memory().seal();
+    shared.memory().enter(self.seat);
     shared.memory().withhold_from_children();
     leave_last_words(shared, self.seat);
     worker working(shared, options, body, options.testing.hook, self);

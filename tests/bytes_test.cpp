@@ -177,16 +177,17 @@ TEST_CASE("the hook is called once, before the first byte", "[bytes]") {
         areas memory;
         int calls = 0;
         bool nothing_written = true;
-        static void call(void* context) {
+        static byte_writer::areas call(void* context) {
             auto& self = *static_cast<witness*>(context);
             ++self.calls;
             self.nothing_written = self.memory.small[0] == untouched && self.memory.extent_is_untouched();
+            return {self.memory.inline_area(), self.memory.extent()};
         }
     };
     for (const std::size_t first : {std::size_t{1}, inline_bytes, inline_bytes + 1, extent_bytes + 1}) {
         INFO("a first write of " << first << " bytes");
         witness seen;
-        byte_writer to(seen.memory.inline_area(), seen.memory.extent(), &witness::call, &seen);
+        byte_writer to(&witness::call, &seen);
         to.write(nullptr, 0);
         to.align(16);
         to.rewind();
@@ -206,7 +207,7 @@ TEST_CASE("the hook is called once, before the first byte", "[bytes]") {
     }
 
     witness resized;
-    byte_writer room(resized.memory.inline_area(), resized.memory.extent(), &witness::call, &resized);
+    byte_writer room(&witness::call, &resized);
     CHECK(room.resize(0).empty());
     CHECK(resized.calls == 0);
     CHECK(room.resize(1).size() == 1);
@@ -215,7 +216,7 @@ TEST_CASE("the hook is called once, before the first byte", "[bytes]") {
     CHECK(resized.calls == 1);
 
     witness seen;
-    byte_writer empty(seen.memory.inline_area(), seen.memory.extent(), &witness::call, &seen);
+    byte_writer empty(&witness::call, &seen);
     empty.open();
     CHECK(seen.calls == 1);
     CHECK(empty.size() == 0);
@@ -224,19 +225,24 @@ TEST_CASE("the hook is called once, before the first byte", "[bytes]") {
 }
 
 TEST_CASE("a hook that throws stops the write, and is asked again", "[bytes]") {
-    int calls = 0;
-    const auto refuse_once = [](void* context) {
-        if (++*static_cast<int*>(context) == 1) {
+    struct refusal {
+        areas memory;
+        int calls = 0;
+    } once;
+    const auto refuse_once = [](void* context) -> byte_writer::areas {
+        refusal& self = *static_cast<refusal*>(context);
+        if (++self.calls == 1) {
             throw std::runtime_error("not yet");
         }
+        return {self.memory.inline_area(), self.memory.extent()};
     };
-    areas memory;
-    byte_writer to(memory.inline_area(), memory.extent(), refuse_once, &calls);
+    areas& memory = once.memory;
+    byte_writer to(refuse_once, &once);
     CHECK_THROWS_AS(to.write_value(1), std::runtime_error);
     CHECK(to.size() == 0);
     CHECK(memory.small[0] == untouched);
     to.write_value(1);
-    CHECK(calls == 2);
+    CHECK(once.calls == 2);
     CHECK(to.size() == sizeof(int));
 }
 
@@ -339,7 +345,7 @@ TEST_CASE("a writer uses no more of its extent than it was allowed, and asks for
     alignas(16) std::array<std::byte, 16> small{};
     alignas(16) std::array<std::byte, 4096> large{};
     landlord owner;
-    byte_writer to(small, large, nullptr, &owner, [](void* context, std::size_t bytes) {
+    byte_writer to(small, large, &owner, [](void* context, std::size_t bytes) {
         auto& self = *static_cast<landlord*>(context);
         if (self.refuses) {
             throw std::bad_alloc();

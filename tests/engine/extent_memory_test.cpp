@@ -11,6 +11,7 @@
 using namespace forkflow_test;
 using forkflow::nodes::byte_writer;
 using forkflow::nodes::extent_memory;
+using forkflow::nodes::result_place;
 using forkflow::nodes::result_room;
 using forkflow::nodes::rings;
 
@@ -43,12 +44,23 @@ struct bare_extents {
         to.write(all.data(), all.size());
         REQUIRE(to.in_extent());
     }
+    /// Where the worker in seat 1 writes that result, here.
+    [[nodiscard]] result_place where(sequence number) const { return {1, number % shared.places()}; }
     /// As a worker does.
     void write_result(sequence number, std::size_t bytes) {
+        shared.words_of(where(number)).user = number + 1;
         result_room room(shared);
-        room.begin(number);
+        room.begin(number, where(number));
         REQUIRE(room.try_make(bytes));
-        std::memset(shared.result(number).extent.data(), 1, bytes);
+        std::memset(shared.result(where(number)).extent.data(), 1, bytes);
+    }
+    [[nodiscard]] bool is_result_there(sequence number, std::size_t bytes) {
+        return memory.is_result_there(number, where(number), bytes);
+    }
+    /// Of what no number from `begin` to `end` needs.
+    void sweep(sequence begin, sequence end) {
+        shared.parent().emitted = begin;
+        memory.sweep(begin, end);
     }
 
     rings shared;
@@ -79,22 +91,22 @@ TEST_CASE("What was not used since the last sweep goes back, what was used or is
     for (const sequence number : {0U, 1U, 2U}) {
         tested.write_request(number, mebibyte);
         tested.write_result(number, mebibyte);
-        REQUIRE(tested.memory.is_result_there(number, mebibyte));
+        REQUIRE(tested.is_result_there(number, mebibyte));
     }
     CHECK(tested.memory.keeps_much());
     const std::size_t full = tested.at_first + 6 * mebibyte_pages;
     CHECK(pages_of(tested.shared) == full);
-    tested.memory.sweep(9, 9); // all were used just now
+    tested.sweep(9, 9); // all were used just now
     CHECK(pages_of(tested.shared) == full);
     tested.write_request(1 + tested.shared.capacity(), 1000);
-    tested.memory.sweep(2, 3); // number 2 is in flight
+    tested.sweep(2, 3); // number 2 is in flight
     CHECK(pages_of(tested.shared) == full - 3 * mebibyte_pages);
     CHECK(tested.shared.request(2).extent[5] == std::byte{1});
-    CHECK(tested.shared.result(2).extent[5] == std::byte{1});
+    CHECK(tested.shared.result(tested.where(2)).extent[5] == std::byte{1});
     CHECK(tested.shared.request(1).extent[5000] == std::byte{1});
-    CHECK(tested.shared.pages_there(0) == 0);
-    CHECK(tested.shared.pages_there(2) == mebibyte_pages);
-    tested.memory.sweep(9, 9);
+    CHECK(tested.shared.pages_there(tested.where(0)) == 0);
+    CHECK(tested.shared.pages_there(tested.where(2)) == mebibyte_pages);
+    tested.sweep(9, 9);
     CHECK(pages_of(tested.shared) == tested.at_first);
     CHECK(tested.memory.kept_bytes() == 0);
     CHECK_FALSE(tested.memory.keeps_much());
@@ -109,12 +121,13 @@ TEST_CASE("A sweep finds what a worker has taken and never handed in") {
     CHECK_FALSE(tested.memory.keeps_much()); // nobody knows of it yet
     tested.memory.expect_unknown_pages();
     CHECK(tested.memory.keeps_much());
-    tested.memory.sweep(5, 6);
+    tested.sweep(5, 6);
     CHECK(pages_of(tested.shared) == tested.at_first + mebibyte_pages); // it may be at work on it
-    tested.memory.sweep(6, 6);
+    tested.sweep(6, 6);
     CHECK(pages_of(tested.shared) == tested.at_first);
-    tested.shared.held_pages(2) = ~0U; // what a wild worker writes there does no harm
-    tested.memory.sweep(6, 6);
+    tested.shared.words_of(tested.where(2)).taken_pages = ~0U; // what a wild worker writes does no harm
+    tested.shared.words_of(tested.where(3)).user = ~std::uint64_t{0};
+    tested.sweep(6, 6);
     CHECK(pages_of(tested.shared) == tested.at_first);
 }
 
@@ -123,7 +136,7 @@ TEST_CASE("With a bound on bytes no more is kept, even before the next sweep") {
     for (sequence number = 0; number < 8; ++number) {
         tested.write_request(number, mebibyte);
         tested.write_result(number, mebibyte);
-        REQUIRE(tested.memory.is_result_there(number, mebibyte));
+        REQUIRE(tested.is_result_there(number, mebibyte));
         tested.memory.trim(number);
         tested.shared.held_pages(number) = 0; // released
     }

@@ -37,7 +37,9 @@ struct half_pool {
         set(now);
     }
     void publish(sequence number) {
-        shared.result(number).header = {.length_bytes = 0, .kind = 0, .number = number};
+        const result_place where{.seat = 1, .place = (number - shared.first()) % shared.places()};
+        shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = number};
+        shared.place_of(number) = where.place;
         state_word now = word(number);
         REQUIRE(now.state == message_state::claimed);
         now.state = message_state::published;
@@ -336,9 +338,9 @@ TEST_CASE("A result whose header makes no sense is unsound, whatever a worker wr
     tested.requests.commit_request(9, 0);
     tested.claim(9);
     tested.publish(9);
-    slot_header& header = tested.shared.result(9).header;
+    slot_header& header = tested.shared.result({.seat = 1, .place = 0}).header;
     REQUIRE(tested.window.peek()->sound);
-    const std::size_t most = tested.shared.result(9).extent.size();
+    const std::size_t most = tested.shared.result({}).extent.size();
     const std::vector<slot_header> senseless = {{.length_bytes = most + 1, .kind = 0, .number = 9},
                                                 {.length_bytes = ~std::uint64_t{0}, .kind = 0, .number = 9},
                                                 {.length_bytes = 1, .kind = 2, .number = 9},
@@ -353,4 +355,15 @@ TEST_CASE("A result whose header makes no sense is unsound, whatever a worker wr
     header = {.length_bytes = most, .kind = 1, .number = 9};
     CHECK(tested.window.peek()->sound);
     CHECK(tested.window.peek()->payload.size() == most);
+    for (const std::uint32_t place : {1U, tested.shared.places(), ~0U}) { // another's, or nobody's
+        tested.shared.place_of(9) = place;
+        CHECK_FALSE(tested.window.peek()->sound);
+    }
+    tested.shared.place_of(9) = 0;
+    state_word word = tested.word(9);
+    for (const std::uint32_t seat : {0U, 2U, parent_seat}) {
+        word.seat = seat;
+        tested.set(word);
+        CHECK_FALSE(tested.window.peek()->sound);
+    }
 }

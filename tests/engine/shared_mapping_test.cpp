@@ -92,7 +92,7 @@ std::size_t entries_of(const char* directory) {
 } // namespace
 
 TEST_CASE("Whoever steps over the end of a part dies at once") {
-    const shared_mapping memory(3 * page_bytes, 2 * page_bytes);
+    const shared_mapping memory({.sealed_bytes = 3 * page_bytes, .open_bytes = 2 * page_bytes});
     CHECK(signal_of_child_that([&] {
               write_to(memory.sealed());
               write_to(memory.sealed() + 3 * page_bytes - 1);
@@ -107,7 +107,7 @@ TEST_CASE("Whoever steps over the end of a part dies at once") {
 }
 
 TEST_CASE("Parts that are no whole number of pages are rounded up") {
-    const shared_mapping memory(1, page_bytes + 1);
+    const shared_mapping memory({.sealed_bytes = 1, .open_bytes = page_bytes + 1});
     CHECK(reinterpret_cast<std::uintptr_t>(memory.sealed()) % page_bytes == 0);
     CHECK(reinterpret_cast<std::uintptr_t>(memory.open()) % page_bytes == 0);
     CHECK(signal_of_child_that([&] { write_to(memory.sealed() + page_bytes - 1); }) == 0);
@@ -116,7 +116,7 @@ TEST_CASE("Parts that are no whole number of pages are rounded up") {
 }
 
 TEST_CASE("A worker can read the sealed part and not write to it; the parent still can") {
-    const shared_mapping memory(page_bytes, page_bytes);
+    const shared_mapping memory({.sealed_bytes = page_bytes, .open_bytes = page_bytes});
     write_to(memory.sealed());
     CHECK(signal_of_child_that([&] {
               memory.seal();
@@ -131,8 +131,34 @@ TEST_CASE("A worker can read the sealed part and not write to it; the parent sti
     CHECK(memory.open()[0] == std::byte{1}); // what the child wrote is here
 }
 
+TEST_CASE("A worker has its own part to itself, and the parent has all") {
+    const shared_mapping memory(
+        {.sealed_bytes = page_bytes, .open_bytes = page_bytes, .own_bytes = page_bytes + 1, .owners = 3});
+    for (const std::size_t owner : {0U, 1U, 2U}) {
+        CHECK(memory.own(owner) + 2 * page_bytes == memory.own(owner + 1));
+        CHECK(signal_of_child_that([&] {
+                  memory.seal();
+                  memory.enter(owner);
+                  write_to(memory.open());
+                  write_to(memory.own(owner));
+                  write_to(memory.own(owner) + 2 * page_bytes - 1);
+              }) == 0);
+        CHECK(memory.own(owner)[0] == std::byte{1});
+        for (std::byte* const outside : {memory.own(owner) - 1, memory.own(owner) + 2 * page_bytes,
+                                         memory.own((owner + 1) % 3), memory.own((owner + 2) % 3)}) {
+            CHECK(signal_of_child_that([&] {
+                      memory.seal();
+                      memory.enter(owner);
+                      write_to(outside);
+                  }) == SIGSEGV);
+        }
+    }
+    CHECK(signal_of_child_that([&] { write_to(memory.own(3)); }) == SIGSEGV);
+    CHECK(signal_of_child_that([&] { write_to(memory.own(0) - 1); }) == SIGSEGV);
+}
+
 TEST_CASE("What a worker forks does not have the mapping") {
-    const shared_mapping memory(page_bytes, page_bytes);
+    const shared_mapping memory({.sealed_bytes = page_bytes, .open_bytes = page_bytes});
     CHECK(signal_of_child_that([&] {
               memory.withhold_from_children();
               const pid_t grandchild = ::fork();
@@ -151,7 +177,7 @@ TEST_CASE("The memory has no name, and is not bounded by what /dev/shm can hold"
     const std::size_t before = entries_of("/dev/shm");
     const std::size_t descriptors = entries_of("/proc/self/fd");
     const std::size_t tebibyte = std::size_t{1} << 40U;
-    const shared_mapping memory(tebibyte, tebibyte);
+    const shared_mapping memory({.sealed_bytes = tebibyte, .open_bytes = tebibyte});
     CHECK(file_behind(memory.sealed()).starts_with("/memfd:forkflow"));
     CHECK(file_behind(memory.open()).starts_with("/memfd:forkflow"));
     write_to(memory.sealed() + tebibyte - 1);
@@ -162,7 +188,7 @@ TEST_CASE("The memory has no name, and is not bounded by what /dev/shm can hold"
 
 TEST_CASE("A mapping that cannot be made is an error that names the call") {
     try {
-        const shared_mapping memory(std::size_t{1} << 60U, page_bytes);
+        const shared_mapping memory({.sealed_bytes = std::size_t{1} << 60U, .open_bytes = page_bytes});
         FAIL("no exception");
     } catch (const std::system_error& error) {
         CHECK(std::string(error.what()).find("mmap") != std::string::npos);
@@ -170,7 +196,7 @@ TEST_CASE("A mapping that cannot be made is an error that names the call") {
 }
 
 TEST_CASE("Pages take memory when they are first written") {
-    const shared_mapping memory(64 * page_bytes, 1024 * page_bytes);
+    const shared_mapping memory({.sealed_bytes = 64 * page_bytes, .open_bytes = 1024 * page_bytes});
     CHECK(resident_kib(memory.open()) == 0);
     write_to(memory.open() + 500 * page_bytes);
     CHECK(resident_kib(memory.open()) == page_bytes / 1024);
@@ -185,13 +211,16 @@ TEST_CASE("Fresh rings have the memory of all words and slots, and none for larg
         return static_cast<std::size_t>(first.extent.data() - part) / 1024;
     };
     const std::size_t sealed_kib = before_extents(shared.memory().sealed(), shared.request(0));
-    const std::size_t open_kib = before_extents(shared.memory().open(), shared.result(0));
+    const std::size_t own_kib = before_extents(shared.memory().own(0), shared.result({}));
+    const std::size_t open_kib = resident_kib(shared.memory().open());
     CHECK(resident_kib(shared.memory().sealed()) == sealed_kib);
-    CHECK(resident_kib(shared.memory().open()) == open_kib);
-    CHECK(sealed_kib <= 2048 * slot_bytes / 1024 + 12);
-    CHECK(open_kib <= (2048 * sizeof(state_cell) + 1024 * slot_bytes) / 1024 + 12);
-    std::memset(shared.result(3).extent.data(), 1, 10);
-    CHECK(resident_kib(shared.memory().open()) == open_kib + page_bytes / 1024);
+    CHECK(resident_kib(shared.memory().own(0)) == 4 * own_kib); // they are neighbours
+    CHECK(sealed_kib <= 2048 * slot_bytes / 1024 + 4 * 1001 * 4 / 1024 + 12);
+    CHECK(open_kib >= 2048 * sizeof(state_cell) / 1024);
+    CHECK(open_kib <= 2048 * sizeof(state_cell) / 1024 + 12);
+    CHECK(own_kib <= 1001 * (slot_bytes + sizeof(place_words)) / 1024 + 4);
+    std::memset(shared.result({.seat = 1, .place = 3}).extent.data(), 1, 10);
+    CHECK(resident_kib(shared.memory().own(0)) == 4 * own_kib + page_bytes / 1024);
 }
 
 TEST_CASE("The slots of the rings are apart from each other") {
@@ -212,9 +241,18 @@ TEST_CASE("The slots of the rings are apart from each other") {
         check_apart(shared.request(i), shared.request(i + 1));
         CHECK(&shared.request(i).header == &shared.request(i + shared.capacity()).header);
     }
-    for (sequence i = 0; i + 1 < 8; ++i) {
-        check_apart(shared.result(i), shared.result(i + 1));
-        CHECK(&shared.result(i).header == &shared.result(i + 8).header);
+    CHECK(shared.places() == 6);
+    for (std::uint32_t seat = 0; seat < 3; ++seat) {
+        for (std::uint32_t place = 0; place + 1 < shared.places(); ++place) {
+            check_apart(shared.result({seat, place}), shared.result({seat, place + 1}));
+            CHECK(&shared.words_of({seat, place}) + 1 == &shared.words_of({seat, place + 1}));
+        }
+        const slot last = shared.result({seat, shared.places() - 1});
+        CHECK(reinterpret_cast<std::byte*>(&last.header) + slot_bytes <=
+              reinterpret_cast<std::byte*>(&shared.words_of({seat, 0})));
+        CHECK(reinterpret_cast<std::byte*>(&shared.words_of({seat, 0}) + shared.places()) <=
+              shared.result({seat, 0}).extent.data());
+        CHECK(last.extent.data() + last.extent.size() <= shared.memory().own(seat + 1));
     }
     for (std::uint32_t seat = 0; seat + 1 < 3; ++seat) {
         CHECK(reinterpret_cast<std::byte*>(&shared.words_of(seat)) + sizeof(last_words) <=
@@ -222,10 +260,24 @@ TEST_CASE("The slots of the rings are apart from each other") {
     }
 }
 
+TEST_CASE("The places for results are as many as the window has, or four times a worker's share") {
+    const auto places = [](std::size_t workers, std::size_t window) {
+        const rings shared(resolved({.workers = workers, .window = window}), 0);
+        return shared.places() - 1; // and one for the next to emit
+    };
+    CHECK(places(1, 1) == 1);
+    CHECK(places(1, 100) == 100);
+    CHECK(places(4, 100) == 100);
+    CHECK(places(5, 100) == 80);
+    CHECK(places(50, 100) == 16);
+    CHECK(places(50, 3) == 3);
+    CHECK(places(64, 640) == 40);
+}
+
 TEST_CASE("A length that a slot cannot hold has no payload") {
     const pool_options options = resolved({.workers = 1, .window = 1, .max_message_bytes = 1000});
     const rings shared(options, 0);
-    const slot place = shared.result(0);
+    const slot place = shared.result({});
     CHECK(place.payload(0).empty());
     CHECK(place.payload(inline_bytes).data() == place.inline_area.data());
     CHECK(place.payload(inline_bytes + 1).data() == place.extent.data());

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Results that the parent verifies: what somebody else has written over is a failure that says so, and what a
-// worker has handed in arrives as it was.
+// Results belong to the worker that has handed them in: no other can write over them; and where the parent
+// verifies them, what it has itself written over is a failure that says so.
 #include "support/engine_death_scenarios.hpp"
 #include "support/wild_worker.hpp"
 
 #include <forkflow/nodes/result_check.hpp>
-#include <forkflow/nodes/verified_copy.hpp>
 
 using namespace forkflow_test;
 using namespace forkflow::nodes;
@@ -23,26 +22,22 @@ std::vector<std::byte> some_bytes(std::size_t size) {
 
 constexpr std::uint64_t messages = 12;
 
-/// A pool in which message 3, as soon as all others have handed in, writes `change` over what shall be
-/// theirs.
+/// A pool of two workers, in which message 0 keeps the window from moving until the last message has made
+/// its `change`; so all between are the last one's worker's own results, which it has handed in.
 template <class Change>
 std::vector<seen_outcome> outcomes_after(Change change, const inner_body& inside = {}) {
     pool_options options = small_pool(2, 16, 16);
     options.verify_results = true;
-    const open_memory_map map(options);
-    shared_value<std::atomic<std::uint64_t>> handed_in;
-    const auto hook = [&](const passage& now) {
-        if (now.here == step::notified) {
-            handed_in->fetch_add(1);
-            handed_in->notify_all();
-        }
-    };
-    engine<world> tested(options, hook, [&](std::uint64_t index) {
-        if (index == 3) {
-            while (handed_in->load() < messages - 1) {
+    const wild_map map(options);
+    shared_value<std::atomic<bool>> changed;
+    engine<world> tested(options, {}, [&](std::uint64_t index) {
+        if (index == 0) {
+            while (!changed->load()) {
                 ::sched_yield();
             }
-            change(map);
+        } else if (index == messages - 1) {
+            change(map, find_writable_rings());
+            changed->store(true);
         } else if (inside) {
             inside(index);
         }
@@ -87,21 +82,25 @@ TEST_CASE("The checksum tells whether equal words have changed places") {
     }
 }
 
-TEST_CASE("A verified result is looked at in a copy that nobody else can change") {
-    verified_copy copy;
-    for (const std::size_t size : {0U, 1U, 240U, 100'000U, 5U}) {
-        std::vector<std::byte> shared = some_bytes(size);
-        waiting_outcome outcome{.number = 8,
-                                .state = message_state::published,
-                                .attempts = 1,
-                                .payload = shared,
-                                .kind = result_kind::value,
-                                .sound = true};
-        copy.take(outcome, result_check(8, result_kind::value, shared));
-        std::fill(shared.begin(), shared.end(), std::byte{0xEE});
-        CHECK((outcome.sound && outcome.intact && outcome.in_memory));
-        CHECK(std::ranges::equal(outcome.payload, some_bytes(size)));
-        CHECK(reinterpret_cast<std::uintptr_t>(outcome.payload.data()) % payload_alignment == 0);
+TEST_CASE("A worker that writes to where another's results are dies of it, and spoils none") {
+    pool_options options = small_pool(2, 16, 16);
+    options.attempts = 1;
+    for (const bool reads : {false, true}) {
+        CAPTURE(reads);
+        engine<world> tested(options, {}, [reads](std::uint64_t index) {
+            if (index == 3) {
+                auto* const place = static_cast<volatile std::byte*>(find_writable_rings().anothers);
+                *place = reads ? *place : std::byte{1};
+            }
+        });
+        std::vector<seen_outcome> outcomes;
+        put_and_collect(tested, messages, outcomes);
+        CHECK(faults(outcomes).empty());
+        for (const seen_outcome& outcome : outcomes) {
+            CHECK(outcome.failed == (outcome.index == 3));
+        }
+        CHECK(outcomes[3].failure.kind == failure_kind::crashed);
+        CHECK(outcomes[3].failure.signal == SIGSEGV);
     }
 }
 
@@ -121,10 +120,10 @@ TEST_CASE("A worker killed at any step costs an attempt, and no verified result"
     }
 }
 
-TEST_CASE("Results that another worker writes over are failures that say so") {
-    const auto outcomes = outcomes_after([](const open_memory_map& map) {
+TEST_CASE("Results that their worker writes over once it has handed them in are failures that say so") {
+    const auto outcomes = outcomes_after([](const wild_map& map, const writable_rings& rings) {
         std::mt19937_64 random(1);
-        const auto slots = map.part(writable_rings(), wild_part::results);
+        const auto slots = map.part(rings, wild_part::results);
         for (std::size_t at = 0; at < slots.size(); at += slot_bytes) { // all payloads; headers stay
             scribble(slots.subspan(at + sizeof(slot_header), inline_bytes), wild_bytes::random, random);
         }
@@ -138,13 +137,14 @@ TEST_CASE("Results that another worker writes over are failures that say so") {
         overwritten += outcome.failed ? 1 : 0;
     }
     CHECK(overwritten > 0);
-    CHECK_FALSE(outcomes[3].failed); // its body wrote its own after that
+    CHECK_FALSE(outcomes.front().failed); // another's
+    CHECK_FALSE(outcomes.back().failed);  // its body wrote its own after that
 }
 
-TEST_CASE("A record of a failure that another worker writes over is a failure that says so") {
+TEST_CASE("Records of failures that their worker writes over are failures that say so") {
     const auto outcomes = outcomes_after(
-        [](const open_memory_map& map) {
-            const auto slots = map.part(writable_rings(), wild_part::results);
+        [](const wild_map& map, const writable_rings& rings) {
+            const auto slots = map.part(rings, wild_part::results);
             for (std::size_t at = 0; at < slots.size(); at += slot_bytes) {
                 slots[at + sizeof(slot_header)] = std::byte{1}; // another kind of failure
             }
@@ -152,11 +152,9 @@ TEST_CASE("A record of a failure that another worker writes over is a failure th
         [](std::uint64_t) { throw std::runtime_error("short"); });
     for (const seen_outcome& outcome : outcomes) {
         CAPTURE(outcome.index, outcome.failure.what);
-        if (outcome.index > 3) {
-            CHECK(outcome.failed);
-            CHECK((outcome.failure.what == "short" ||
-                   outcome.failure.what.find("overwritten") != std::string::npos));
-        }
+        const bool throws = outcome.index > 0 && outcome.index < messages - 1;
+        CHECK(outcome.failed == throws);
+        CHECK((!throws || outcome.failure.what.find("overwritten") != std::string::npos));
     }
 }
 
@@ -177,12 +175,43 @@ TEST_CASE("What a body throws arrives whole where results are verified, also if 
 }
 
 TEST_CASE("A result passes for that of no other message") {
-    const auto outcomes = outcomes_after([](const open_memory_map& map) {
-        const auto slots = map.part(writable_rings(), wild_part::results);
-        for (std::size_t slot = 4; slot < messages; ++slot) { // each says what message 1 has said
-            std::copy_n(slots.begin() + slot_bytes + sizeof(slot_header), inline_bytes,
-                        slots.begin() + static_cast<std::ptrdiff_t>(slot * slot_bytes + sizeof(slot_header)));
+    const auto outcomes = outcomes_after([](const wild_map& map, const writable_rings& rings) {
+        const auto slots = map.part(rings, wild_part::results);
+        for (std::size_t at = slot_bytes; at < slots.size();
+             at += slot_bytes) { // each says what the first says
+            std::copy_n(slots.begin() + sizeof(slot_header), inline_bytes,
+                        slots.begin() + static_cast<std::ptrdiff_t>(at + sizeof(slot_header)));
         }
     });
     CHECK(faults(outcomes).empty());
+}
+
+TEST_CASE("A state that leads to another result, or to none, leads to a failure") {
+    for (const bool verifies : {false, true}) {
+        pool_options options = small_pool(2, 16, 16);
+        options.verify_results = verifies;
+        const wild_map map(options);
+        shared_value<std::atomic<bool>> changed;
+        engine<world> tested(options, {}, [&](std::uint64_t index) {
+            if (index == 0) {
+                while (!changed->load()) {
+                    ::sched_yield();
+                }
+            } else if (index == messages - 1) {
+                const auto states = map.part(find_writable_rings(), wild_part::states);
+                for (std::size_t at = 0; at < states.size(); at += sizeof(state_cell)) {
+                    auto& cell = *reinterpret_cast<state_cell*>(&states[at]);
+                    cell.place = cell.place + 1; // where another one is, or was
+                }
+                changed->store(true);
+            }
+        });
+        std::vector<seen_outcome> outcomes;
+        put_and_collect(tested, messages, outcomes);
+        CHECK(faults(outcomes).empty());
+        for (const seen_outcome& outcome : outcomes) {
+            CHECK(outcome.failed == (outcome.index > 0 && outcome.index < messages - 1));
+            CHECK((!outcome.failed || outcome.failure.kind == failure_kind::not_decodable));
+        }
+    }
 }

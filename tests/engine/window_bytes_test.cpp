@@ -57,7 +57,7 @@ TEST_CASE("A result holds what the bound leaves, the next one to leave what it n
     const sequence head = sequence{0} - 2;
     const auto room_for = [&](sequence number, std::size_t pages) {
         result_room room(shared);
-        room.begin(number);
+        room.begin(number, {});
         const bool made = room.try_make(pages * page_bytes);
         CHECK(room.bytes() == (made ? pages * page_bytes : 0));
         CHECK(shared.held_pages(number) == (made ? pages : 0));
@@ -85,7 +85,7 @@ TEST_CASE("A result holds what the bound leaves, the next one to leave what it n
         }
     });
     result_room room(shared);
-    room.begin(head + 2);
+    room.begin(head + 2, {});
     CHECK(eventually([&] { return room.try_make(3 * page_bytes); }));
     over = true;
     younger.join();

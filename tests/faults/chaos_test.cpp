@@ -8,12 +8,11 @@
 #include "support/engine_death_scenarios.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
+#include "support/wild_worker.hpp"
 
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <random>
-#include <sstream>
 
 #include <unistd.h>
 
@@ -98,26 +97,14 @@ void crash(std::uint64_t how) {
     }
 }
 
-/// The part of a pool's memory that this worker may write.
-std::span<std::uint64_t> open_part() {
-    std::ifstream maps("/proc/self/maps");
-    for (std::string line; std::getline(maps, line);) {
-        if (line.find("memfd:forkflow ") != std::string::npos && line.find(" rw-s ") != std::string::npos) {
-            std::istringstream text(line);
-            std::uint64_t first = 0;
-            std::uint64_t end = 0;
-            char dash = 0;
-            text >> std::hex >> first >> dash >> end;
-            return {reinterpret_cast<std::uint64_t*>(first), (end - first) / sizeof(std::uint64_t)};
-        }
-    }
-    return {};
-}
-
-/// Writes at random: most of it where the protocol's words are, in the first pages.
-void scribble(std::uint64_t seed) {
+/// Writes at random over one of the two parts that this worker may write: most of it where words and slots
+/// are, in the first pages.
+void scribble_somewhere(std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    const auto memory = open_part();
+    const writable_rings rings = find_writable_rings();
+    const std::span<std::byte> part = random() % 2 == 0 ? rings.open : rings.own;
+    const std::span memory(reinterpret_cast<std::uint64_t*>(part.data()),
+                           part.size() / sizeof(std::uint64_t));
     constexpr std::size_t words_in_front = 4 * forkflow::nodes::page_bytes / sizeof(std::uint64_t);
     const auto place = [&]() -> std::uint64_t& {
         return memory[random() %
@@ -266,7 +253,7 @@ private:
     void run_wild(std::uint64_t index) {
         damage_->wild.fetch_add(1);
         const std::uint64_t seed = fate_.seed_of_attempt(index);
-        scribble(seed);
+        scribble_somewhere(seed);
         if (seed % 3 == 0) {
             crash(seed / 3);
         }

@@ -7,7 +7,6 @@
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/result_check.hpp>
 #include <forkflow/nodes/supervisor.hpp>
-#include <forkflow/nodes/verified_copy.hpp>
 
 #include <algorithm>
 #include <array>
@@ -158,13 +157,18 @@ private:
         }
     }
 
-    /// Everything but the extents, whose bytes nobody looks at here.
-    [[nodiscard]] std::span<std::byte> open_memory() const {
-        std::byte* const begin = shared_.memory().open();
-        return {begin, static_cast<std::size_t>(shared_.result(0).extent.data() - begin)};
+    /// What is open to all; or what is some worker's own, without the extents, whose bytes nobody looks at
+    /// here.
+    [[nodiscard]] std::span<std::byte> some_memory() {
+        const auto seats = static_cast<std::uint32_t>(shared_.seats());
+        const std::uint32_t seat = script_.below(2 * seats);
+        std::byte* const begin = seat < seats ? shared_.memory().own(seat) : shared_.memory().open();
+        const std::byte* const end = seat < seats ? shared_.result({.seat = seat}).extent.data()
+                                                  : shared_.memory().own(0) - page; // the guard page
+        return {begin, static_cast<std::size_t>(end - begin)};
     }
     void scribble() {
-        const std::span<std::byte> memory = open_memory();
+        const std::span<std::byte> memory = some_memory();
         const std::size_t words = memory.size() / 8;
         const std::size_t at = std::size_t{8} * script_.below(static_cast<std::uint32_t>(words));
         const std::span<const std::uint8_t> written = script_.take(1 + script_.below(64));
@@ -199,6 +203,7 @@ private:
             break;
         case 1:
             shared_.held_pages(number) = script_.below(most + 3) | (script_.below(4) == 0 ? asking_bit : 0U);
+            shared_.words_of(some_place(who)).taken_pages = script_.below(most + 3);
             break;
         case 2:
             if (word.state == message_state::ready) {
@@ -210,28 +215,34 @@ private:
         default:
             if (word.state == message_state::claimed) {
                 word.state = message_state::published;
-                slot_header& header = shared_.result(number).header;
+                const result_place where = some_place(who);
+                shared_.words_of(where).user = number - shared_.first() + 1;
+                shared_.place_of(number) = where.place + (script_.below(16) == 0 ? 1 : 0);
+                slot_header& header = shared_.result(where).header;
                 header.length_bytes = script_.below(static_cast<std::uint32_t>(most * page + 100));
                 header.kind = script_.below(3);
                 header.number = number;
                 seat.running_since_ns = 0;
                 if (script_.below(2) == 0) {
-                    hand_in_honestly(number);
+                    hand_in_honestly(number, where);
                 }
             }
         }
         shared_.state(number) = word.packed();
     }
     /// Writes a result as a worker does that is not wild, and notes what it was.
-    void hand_in_honestly(sequence number) {
+    void hand_in_honestly(sequence number, forkflow::nodes::result_place where) {
         using namespace forkflow::nodes;
         const std::span<const std::uint8_t> bytes = script_.take(script_.below(inline_bytes + 1));
-        const slot place = shared_.result(number);
+        const slot place = shared_.result(where);
         std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::uint8_t*>(place.inline_area.data()));
         place.header = {.length_bytes = bytes.size(), .kind = place.header.kind % 2, .number = number};
         shared_.check(number) = result_check(number, static_cast<result_kind>(place.header.kind),
                                              place.inline_area.first(bytes.size()));
         handed_in_.emplace(number, std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
+    }
+    [[nodiscard]] forkflow::nodes::result_place some_place(const worker_identity& who) {
+        return {.seat = who.seat, .place = script_.below(shared_.places())};
     }
     /// True if a worker that is not wild has handed in this result.
     [[nodiscard]] bool was_handed_in(sequence number, std::span<const std::byte> payload) const {
@@ -265,14 +276,14 @@ private:
         while (const auto outcome = window_.peek()) {
             demand(outcome->number == emitted_ && emitted_ != requests_.next());
             if (outcome->payload.size() > forkflow::nodes::inline_bytes) {
-                demand(extents_.is_result_there(outcome->number, outcome->payload.size()));
+                demand(extents_.is_result_there(outcome->number, outcome->where, outcome->payload.size()));
             }
             read(*outcome);
             if (options_.verify_results && outcome->state == forkflow::nodes::message_state::published &&
                 outcome->sound) {
-                forkflow::nodes::waiting_outcome verified = *outcome;
-                verified_.take(verified, shared_.check(outcome->number));
-                demand(!verified.sound || was_handed_in(outcome->number, verified.payload));
+                demand(forkflow::nodes::result_check(outcome->number, outcome->kind, outcome->payload) !=
+                           shared_.check(outcome->number) ||
+                       was_handed_in(outcome->number, outcome->payload));
             }
             ++emitted_;
             release(outcome->number);
@@ -291,6 +302,7 @@ private:
         window_.admit();
     }
     void sweep() {
+        window_.admit(); // so that what has left is counted
         const std::unique_lock no_numbers = requests_.no_new_numbers();
         extents_.sweep(window_.next_to_emit(), requests_.next());
     }
@@ -299,7 +311,7 @@ private:
         if (outcome.state == message_state::failed) {
             (void)failures_.take(outcome.number);
         } else if (outcome.state == message_state::published && outcome.sound) {
-            const slot place = shared_.result(outcome.number);
+            const slot place = shared_.result(outcome.where);
             const auto inside = [&](std::span<std::byte> area) {
                 return outcome.payload.data() >= area.data() &&
                        outcome.payload.data() + outcome.payload.size() <= area.data() + area.size();
@@ -327,7 +339,6 @@ private:
     std::vector<worker_identity> alive_;
     std::deque<host_event> events_;
     sequence emitted_ = shared_.first();
-    forkflow::nodes::verified_copy verified_;
     std::multimap<sequence, std::vector<std::uint8_t>> handed_in_;
     bool closed_ = false;
 };

@@ -86,7 +86,7 @@ public:
         const forkflow::pool_options options = forkflow::resolved(one_worker());
         const forkflow::nodes::rings alike(options, 0);
         REQUIRE(about_file(alike.memory().file()).st_size == size_);
-        const auto behind = static_cast<off_t>(alike.result(0).extent.data() - alike.memory().sealed()) +
+        const auto behind = static_cast<off_t>(alike.result({}).extent.data() - alike.memory().sealed()) +
                             static_cast<off_t>(forkflow::nodes::page_bytes);
         REQUIRE(::ftruncate(file_, behind) == 0);
     }

@@ -114,7 +114,7 @@ public:
     [[nodiscard]] std::size_t held_pages() const {
         const forkflow::nodes::rings& shared = rings_of(rings_key(), pool_);
         std::size_t sum = 0;
-        for (std::uint32_t slot = 0; slot < shared.result_slots(); ++slot) {
+        for (std::uint32_t slot = 0; slot < shared.window_slots(); ++slot) {
             const std::uint32_t word = shared.held_pages(slot).load();
             sum += (word & forkflow::nodes::asking_bit) == 0 ? word : 0;
         }
@@ -148,6 +148,12 @@ private:
         } else if (outcome->state == forkflow::nodes::message_state::published) {
             counted_as = fate::result;
             seen.fault = check_result(outcome->payload, seen.index, seen.producer, longer_results);
+            if (!pool_.is_intact(*outcome)) { // only now: what was read before is what counts
+                counted_as = fate::failure;
+                seen.fault.clear();
+                seen.failed = true;
+                seen.failure = forkflow::nodes::pool::overwritten(*outcome);
+            }
         }
         pool_.release(counted_as);
         taken.push_back(std::move(seen));

@@ -17,18 +17,25 @@
 
 namespace forkflow_test {
 
-/// Which part of the open memory.
-enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, last_words, held };
-inline constexpr int wild_parts = 10;
+/// Which part of the memory that a worker can write: open to all, or its own (results and places).
+enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, places, last_words, held };
+inline constexpr int wild_parts = 11;
 /// What is written there.
 enum class wild_bytes { ones, zeros, random, some_words, bit_flips, forged_states };
 inline constexpr int wild_bytes_kinds = 6;
 
-/// Where each part lies in the open memory of a pool with these options.
-class open_memory_map {
+/// What a worker process can write of the rings.
+struct writable_rings {
+    std::span<std::byte> open;
+    std::span<std::byte> own;
+    std::byte* anothers = nullptr; ///< what is another's own, in a pool of two seats
+};
+
+/// Where each part lies in the memory of a pool with these options.
+class wild_map {
 public:
     /// Maps such a memory for a moment; so to be made before the pool, if workers look for theirs.
-    explicit open_memory_map(const forkflow::pool_options& options) {
+    explicit wild_map(const forkflow::pool_options& options) {
         const forkflow::nodes::rings made(forkflow::resolved(options), 0);
         const std::byte* const base = made.memory().open();
         const auto offset = [base](const auto& thing) {
@@ -43,13 +50,13 @@ public:
         seat_blocks_ = offset(made.seat(0));
         words_ = offset(made.words_of(0));
         held_ = offset(made.held_pages(0));
-        result_slots_ = made.result_slots();
-        results_ = offset(made.result(0).header);
-        slots_end_ = static_cast<std::size_t>(made.result(0).extent.data() - base);
+        window_slots_ = made.window_slots();
+        places_ = made.places();
     }
 
-    [[nodiscard]] std::span<std::byte> part(std::span<std::byte> open, wild_part which) const {
+    [[nodiscard]] std::span<std::byte> part(const writable_rings& rings, wild_part which) const {
         using namespace forkflow::nodes;
+        const std::span<std::byte> open = rings.open;
         switch (which) {
         case wild_part::all:
             break;
@@ -66,34 +73,55 @@ public:
         case wild_part::reliefs:
             return open.subspan(reliefs_, sizeof(seat_set));
         case wild_part::results:
-            return open.subspan(results_, slots_end_ - results_);
+            return rings.own.first(places_ * slot_bytes);
+        case wild_part::places:
+            return rings.own.subspan(places_ * slot_bytes, places_ * sizeof(place_words));
         case wild_part::last_words:
             return open.subspan(words_, seats_ * sizeof(last_words));
-        case wild_part::held: // a whole number of words, as there are two result slots or more
-            return open.subspan(held_, result_slots_ * sizeof(std::uint32_t));
+        case wild_part::held: // a whole number of words, as there are two of them or more
+            return open.subspan(held_, window_slots_ * sizeof(std::uint32_t));
         }
         return open;
     }
 
 private:
-    std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, held_, results_,
-        slots_end_, result_slots_;
+    std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, held_,
+        window_slots_, places_;
 };
 
-/// In a worker process: the part of the rings that it may write.
-inline std::span<std::byte> writable_rings() {
+/// In a worker process: where its rings are.
+inline writable_rings find_writable_rings() {
+    writable_rings found;
+    std::byte* closed_end = nullptr; // of the last part that is inaccessible
+    std::size_t closed_bytes = 0;
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
         unsigned long long first = 0;
         unsigned long long last = 0;
         char rights[8] = {};
-        if (line.find("memfd:forkflow") != std::string::npos &&
-            std::sscanf(line.c_str(), "%llx-%llx %7s", &first, &last, rights) == 3 &&
-            std::string(rights) == "rw-s") {
-            return {reinterpret_cast<std::byte*>(first), static_cast<std::size_t>(last - first)};
+        if (line.find("memfd:forkflow") == std::string::npos ||
+            std::sscanf(line.c_str(), "%llx-%llx %7s", &first, &last, rights) != 3) {
+            continue;
+        }
+        auto* const begin = reinterpret_cast<std::byte*>(first);
+        const auto size = static_cast<std::size_t>(last - first);
+        if (std::string(rights) == "rw-s") {
+            (found.open.empty() ? found.open : found.own) = {begin, size};
+            if (!found.own.empty() && closed_bytes > size) {
+                found.anothers = closed_end - size;
+            }
+        } else if (std::string(rights) == "---s") {
+            closed_end = begin + size;
+            closed_bytes = size;
+            if (!found.own.empty() && found.anothers == nullptr && size > found.own.size()) {
+                found.anothers = begin;
+            }
         }
     }
-    throw std::runtime_error("this process has no rings that it could write");
+    if (found.own.empty()) {
+        throw std::runtime_error("this process has no rings that it could write");
+    }
+    return found;
 }
 
 /// A state word with a number that fits its place, and all else anyhow.

@@ -297,6 +297,11 @@ private:
             nodes::byte_reader result(next.payload);
             taken.value.emplace(call_.decode_result(result));
             taken.counted_as = nodes::pool::fate::result;
+            if (!pool_.is_intact(next)) {
+                taken.value.reset();
+                taken.counted_as = nodes::pool::fate::failure;
+                put_failure(taken, nodes::pool::overwritten(next));
+            }
         } catch (...) {
             failure outcome = failure_of_codec(failure_kind::not_decodable);
             outcome.sequence = next.number;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// The places that a worker has for its results: which it takes, when they are free again, and what the worker
+// after it finds.
+#include "support/catch.hpp"
+#include "support/engine_worlds.hpp"
+
+#include <forkflow/nodes/result_places.hpp>
+
+using namespace forkflow;
+using namespace forkflow::nodes;
+
+namespace {
+
+constexpr sequence first = 0U - 3; // so that numbers wrap
+
+/// The places of seat 1 of a pool of two workers with a window of four; the test plays the collector.
+struct seat_of_four {
+    rings shared{resolved({.workers = 2, .window = 4}), first};
+    result_places places{shared, 1};
+
+    seat_of_four() { places.take_over(); }
+    /// So many outcomes have left.
+    void emit(std::uint64_t outcomes) {
+        shared.parent().emitted = outcomes;
+        shared.parent().admitted = first + static_cast<sequence>(outcomes) + 4 - 1;
+    }
+    /// The place that the message at this position gets; -1: none.
+    int take(std::uint64_t position) {
+        const auto taken = places.try_take(position);
+        if (taken) {
+            CHECK(taken->seat == 1);
+            CHECK(shared.words_of(*taken).user == position + 1);
+        }
+        return taken ? static_cast<int>(taken->place) : -1;
+    }
+    [[nodiscard]] std::vector<std::uint64_t> users() const {
+        std::vector<std::uint64_t> found;
+        for (std::uint32_t place = 0; place < shared.places(); ++place) {
+            found.push_back(shared.words_of(result_place{1, place}).user);
+        }
+        return found;
+    }
+};
+
+} // namespace
+
+TEST_CASE("A place is free again once the outcome has left, and the last one that was freed is taken first") {
+    seat_of_four tested;
+    CHECK(tested.take(0) == 0);
+    CHECK(tested.take(1) == 1);
+    tested.emit(1);
+    CHECK(tested.take(3) == 0);
+    tested.emit(4);
+    CHECK(tested.take(5) == 0);
+    CHECK(tested.take(6) == 1);
+    CHECK(tested.take(7) == 2);
+    tested.emit(8);
+    for (std::uint64_t position = 8; position < 100; ++position) { // across the wrap
+        CHECK(tested.take(position) == 2);
+        tested.emit(position + 1);
+    }
+}
+
+TEST_CASE("Who has used all places waits, but for the next to emit, whose place is the last one") {
+    seat_of_four tested;
+    tested.emit(7);
+    for (const std::uint64_t position : {8U, 9U, 10U, 10U}) { // some by workers that died
+        CHECK(tested.take(position) >= 0);
+    }
+    CHECK(tested.take(10) == -1);
+    CHECK(tested.take(7) == 4);
+    tested.emit(8);
+    CHECK(tested.take(9) == -1);
+    CHECK(tested.take(8) == 4);
+    tested.emit(9);
+    CHECK(tested.take(12) == 0);
+    CHECK(tested.take(12) == -1);
+}
+
+TEST_CASE("A worker leaves alone what the one before it has handed in") {
+    seat_of_four tested;
+    tested.emit(20);
+    CHECK(tested.take(20) == 0);
+    CHECK(tested.take(21) == 1);
+    CHECK(tested.take(22) == 2);
+    tested.emit(21);
+    result_places next(tested.shared, 1);
+    next.take_over();
+    CHECK(next.try_take(23)->place == 0);
+    CHECK(next.try_take(24)->place == 3);
+    CHECK_FALSE(next.try_take(24));
+    tested.emit(22); // 21 has left
+    CHECK(next.try_take(25)->place == 1);
+    CHECK(tested.users() == std::vector<std::uint64_t>{24, 26, 23, 25, 0});
+}
+
+TEST_CASE("What a wild worker has written in place of users leaves its successor enough places") {
+    seat_of_four tested;
+    tested.emit(20);
+    for (const std::uint64_t nonsense : {~std::uint64_t{0}, std::uint64_t{1} << 63U, std::uint64_t{20}}) {
+        for (std::uint32_t place = 0; place < tested.shared.places(); ++place) {
+            tested.shared.words_of(result_place{1, place}).user = nonsense;
+        }
+        result_places next(tested.shared, 1);
+        next.take_over();
+        for (std::uint64_t position = 20; position < 24; ++position) {
+            CHECK(next.try_take(position));
+        }
+    }
+    for (std::uint32_t place = 0; place < tested.shared.places(); ++place) {
+        tested.shared.words_of(result_place{1, place}).user = 23; // it might be
+    }
+    result_places next(tested.shared, 1);
+    next.take_over();
+    CHECK_FALSE(next.try_take(21));
+    CHECK(next.try_take(20)->place == 4);
+    tested.emit(23);
+    CHECK(next.try_take(23)->place < 4);
+}
