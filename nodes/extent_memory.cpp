@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/extent_memory.hpp>
+#include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 
 #include <algorithm>
@@ -117,6 +118,7 @@ void extent_memory::sweep(sequence begin, sequence end) {
     shared_.parent().sweeping.store(1, std::memory_order_seq_cst); // say so, then look at the users
     sweep_results(taken, in_flight);
     shared_.parent().sweeping.store(0, std::memory_order_seq_cst);
+    futex_wake(shared_.parent().sweeping, static_cast<int>(shared_.seats()));
 }
 
 void extent_memory::sweep_requests(sequence begin, sequence end) {

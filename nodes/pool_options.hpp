@@ -19,8 +19,10 @@ class fork_server;
 struct pool_options {
     /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use.
     std::size_t workers = 0;
-    /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers.
-    /// Their places, and those of as many requests, take 1 to 2 KiB each of memory from the start.
+    /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers. Of
+    /// one worker all of them, if there are up to four workers, else four times its share (or 16, if that is
+    /// more): a worker that is further ahead of the others waits. Their places, and those of as many
+    /// requests, take 1 to 2 KiB each of memory from the start.
     std::size_t window = 0;
     /// At most so many messages wait for a worker or run. 1 to 1'048'576; 0: as many as the window.
     std::size_t requests = 0;
@@ -36,12 +38,13 @@ struct pool_options {
     /// At most so many bytes of buffers (forkflow/buffer.hpp) exist at a time, to 64 TiB; each takes whole
     /// pages. Address space, not memory, until used. 0: as much as requests + window of the largest messages.
     std::size_t buffer_bytes = 0;
-    /// Each worker hands in a checksum with its result, and the parent verifies it: so a worker that writes
-    /// wherever it can spoils no result of another's; what does not verify is a failure (not_decodable). For
-    /// bodies that may write through wild pointers; a hostile one can compute the checksum. Cost: results are
-    /// copied and read once more in the worker, and once more in the parent; and each worker keeps as much
-    /// memory of its own as its largest result had (which counts for recycle_growth_bytes).
-    bool verify_results = false;
+    /// Each worker hands in a checksum with its result, and the parent verifies it once it has decoded the
+    /// result. No worker can write to another's results, whatever this is; but what it has handed in itself
+    /// lies in its memory until it leaves, and what it has written over does not verify: it is a failure
+    /// (not_decodable), not a wrong result. Against bodies that go astray; a hostile one can compute the
+    /// checksum. Cost: result bytes are read once more in the worker, and once more in the parent. False is
+    /// for large results of bodies that do not write through wild pointers.
+    bool verify_results = true;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};
     /// How often a message may be given to a worker before the death of its worker makes it a failure, 1

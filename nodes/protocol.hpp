@@ -72,8 +72,8 @@
 // no worker can spoil another's result. A seat has as many places as there may be results in the window, or,
 // with more than four workers, four times its share (but 16 at least), and a last one. The user of a place is
 // the position (64 bits, counted from the first message) of the message that has it, plus one; a place is free
-// once that many outcomes were taken. A worker takes the free one that it had last, so that few places are
-// touched, once s is admitted; if there is none it waits as for admission. The last place is for the next to
+// once that many outcomes were taken. Once s is admitted, its worker takes the one that is free for
+// longest; if there is none it waits as for admission. The last place is for the next to
 // emit alone, whose predecessor there has left: so that one never waits. A fresh worker finds in the users what
 // the one before it has handed in.
 //
@@ -247,7 +247,7 @@ struct alignas(cache_line_bytes) parent_block {
         emitted; ///< a hint, never too high: how many outcomes were taken; does not wrap
 
     std::atomic<std::uint32_t> stopping; ///< 1: workers leave as soon as they look for work
-    std::atomic<std::uint32_t> sweeping; ///< 1: pages of places without a user are being given back
+    std::atomic<std::uint32_t> sweeping; ///< futex: 1 while pages of places without a user are given back
     std::atomic<std::uint64_t>
         armed; ///< (D3): arm_bit | the sequence that the collector waits for, or waited for last
 };

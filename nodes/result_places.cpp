@@ -8,27 +8,22 @@ namespace forkflow::nodes {
 result_places::result_places(const rings& shared, std::uint32_t seat)
     : shared_(shared)
     , seat_(seat)
-    , used_(shared.places() - 1) {
-    free_.reserve(used_.size());
-}
+    , turn_(shared.places() - 1) {}
 
 void result_places::take_over() {
     const std::uint64_t taken =
         shared_.parent().emitted.load(std::memory_order_acquire); // as in worker::oldest
-    free_.clear();
-    first_used_ = used_count_ = 0;
-    for (auto place = static_cast<std::uint32_t>(used_.size()); place-- > 0;) {
+    for (std::uint32_t place = 0; place < turn_.size(); ++place) {
         // Whoever wrote it is reaped.
         const std::uint64_t user = user_of(place).load(std::memory_order_relaxed);
         // Beyond what can be inside is what a wild worker wrote, and no user.
-        if (user > taken && user - taken <= shared_.capacity()) {
-            note({.position = user - 1, .place = place});
-        } else {
-            free_.push_back(place);
-        }
+        const bool is_inside = user > taken && user - taken <= shared_.capacity();
+        turn_[place] = {.position = is_inside ? user - 1 : free_position, .place = place};
     }
-    std::ranges::sort(used_.begin(), used_.begin() + static_cast<std::ptrdiff_t>(used_count_), {},
-                      &use::position);
+    std::ranges::stable_sort(turn_, {}, &use::position);
+    used_ = static_cast<std::size_t>(
+        std::ranges::count_if(turn_, [](const use& one) { return one.position != free_position; }));
+    next_ = used_ % turn_.size();
 }
 
 std::optional<result_place> result_places::try_take(std::uint64_t position) {
@@ -37,10 +32,11 @@ std::optional<result_place> result_places::try_take(std::uint64_t position) {
     take_back(
         shared_.parent().emitted.load(std::memory_order_acquire)); // the release in reorder_window::admit
     std::uint32_t place = shared_.places() - 1;
-    if (!free_.empty()) {
-        place = free_.back();
-        free_.pop_back();
-        note({.position = position, .place = place});
+    if (used_ < turn_.size()) {
+        turn_[next_].position = position;
+        place = turn_[next_].place;
+        next_ = next_ + 1 < turn_.size() ? next_ + 1 : 0;
+        ++used_;
     } else if (shared_.first() + static_cast<sequence>(position) != admitted - shared_.window() + 1) {
         return std::nullopt;
     }
@@ -48,16 +44,12 @@ std::optional<result_place> result_places::try_take(std::uint64_t position) {
     return result_place{.seat = seat_, .place = place};
 }
 
-void result_places::note(use taken) noexcept {
-    const std::size_t end = first_used_ + used_count_++;
-    used_[end < used_.size() ? end : end - used_.size()] = taken;
-}
-
 void result_places::take_back(std::uint64_t taken_outcomes) noexcept {
-    while (used_count_ > 0 && used_[first_used_].position < taken_outcomes) {
-        free_.push_back(used_[first_used_].place);
-        first_used_ = first_used_ + 1 < used_.size() ? first_used_ + 1 : 0;
-        --used_count_;
+    const auto oldest = [this] {
+        return turn_[next_ >= used_ ? next_ - used_ : next_ + turn_.size() - used_];
+    };
+    while (used_ > 0 && oldest().position < taken_outcomes) {
+        --used_;
     }
 }
 

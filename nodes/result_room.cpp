@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/page_touch.hpp>
 #include <forkflow/nodes/result_room.hpp>
@@ -97,7 +98,7 @@ void result_room::keep_from_sweeps() const noexcept {
     std::atomic<std::uint64_t>& user = shared_.words_of(where_).user;
     user.store(user.load(std::memory_order_relaxed), std::memory_order_seq_cst);
     while (shared_.parent().sweeping.load(std::memory_order_seq_cst) != 0) {
-        std::this_thread::yield();
+        futex_wait(shared_.parent().sweeping, 1);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "support/engine_bytes_scenarios.hpp"
 
 #include <forkflow/nodes/extent_memory.hpp>
+#include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/result_room.hpp>
 
 #include <sys/stat.h>
@@ -164,6 +165,36 @@ TEST_CASE("After a burst of large messages their memory goes back, and comes aga
         REQUIRE(stream.collect(1, 100) == 0);
         CHECK(pages_of(shared) <= small + mebibyte_pages);
     }
+}
+
+TEST_CASE("A worker that needs pages waits for the end of a sweep, and the others go on") {
+    const engine_watchdog watchdog("waiting for the end of a sweep");
+    sized_messages<process_world> stream(large_messages(), {});
+    const rings& shared = rings_of(rings_key(), stream.tested.pool());
+    const auto users = [&] {
+        std::size_t found = 0;
+        for (std::uint32_t seat = 0; seat < 2; ++seat) {
+            for (std::uint32_t place = 0; place < shared.places(); ++place) {
+                const auto& words = shared.words_of(result_place{seat, place});
+                found += words.user == 0 ? 0U : 1U;
+                CHECK(words.taken_pages == 0);
+            }
+        }
+        return found;
+    };
+    shared.parent().sweeping = 1;
+    stream.put(100, 2 * mebibyte);
+    REQUIRE(eventually([&] { return users() == 1; })); // from now on a sweep would leave it its place
+    for (int i = 0; i < 4; ++i) {
+        stream.put(100, 10);
+    }
+    REQUIRE(eventually([&] { return stream.tested.statistics().finished == 4; }));
+    CHECK(users() == 5);
+    CHECK(stream.tested.statistics().running == 1);
+    shared.parent().sweeping = 0;
+    forkflow::nodes::futex_wake(shared.parent().sweeping, 2);
+    CHECK(stream.collect(1, 2 * mebibyte) == 0);
+    CHECK(stream.collect(4, 10) == 0);
 }
 
 TEST_CASE("What a worker had taken when it died goes back too") {

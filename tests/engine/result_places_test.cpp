@@ -44,19 +44,18 @@ struct seat_of_four {
 
 } // namespace
 
-TEST_CASE("A place is free again once the outcome has left, and the last one that was freed is taken first") {
+TEST_CASE("A place is free again once the outcome has left, and the one that is free for longest is taken") {
     seat_of_four tested;
     CHECK(tested.take(0) == 0);
     CHECK(tested.take(1) == 1);
+    CHECK(tested.take(3) == 2);
     tested.emit(1);
-    CHECK(tested.take(3) == 0);
-    tested.emit(4);
+    CHECK(tested.take(4) == 3);
+    tested.emit(2);
     CHECK(tested.take(5) == 0);
-    CHECK(tested.take(6) == 1);
-    CHECK(tested.take(7) == 2);
-    tested.emit(8);
-    for (std::uint64_t position = 8; position < 100; ++position) { // across the wrap
-        CHECK(tested.take(position) == 2);
+    tested.emit(6);
+    for (std::uint64_t position = 6; position < 100; ++position) { // across the wrap
+        CHECK(tested.take(position) == static_cast<int>((position - 5) % 4));
         tested.emit(position + 1);
     }
 }
@@ -86,7 +85,7 @@ TEST_CASE("A worker leaves alone what the one before it has handed in") {
     tested.emit(21);
     result_places next(tested.shared, 1);
     next.take_over();
-    CHECK(next.try_take(23)->place == 0);
+    CHECK(next.try_take(23)->place == 0); // 20 has left
     CHECK(next.try_take(24)->place == 3);
     CHECK_FALSE(next.try_take(24));
     tested.emit(22); // 21 has left
