@@ -129,10 +129,14 @@ void pool::commit_request(sequence number, const byte_writer& written) {
 }
 
 /// Whoever reads this result shall not die of it.
-void pool::see_to_memory(waiting_outcome& large) {
-    if (!extents_.is_result_there(large.number, large.where, large.payload.size())) {
-        large.in_memory = large.sound = false;
-        large.payload = {};
+void pool::see_to_memory(waiting_outcome& outcome) {
+    if (outcome.payload.size() > inline_bytes &&
+        !extents_.is_result_there(outcome.number, outcome.where, outcome.payload.size())) {
+        outcome.in_memory = outcome.sound = false;
+        outcome.payload = {};
+    }
+    if (outcome.attempts > 1) {
+        extents_.expect_unknown_pages(); // an earlier worker may have written something
     }
     see_to_sweep();
 }

@@ -67,7 +67,9 @@ public:
     [[nodiscard]] polite_mutex& collecting() const noexcept { return collecting_; }
     [[nodiscard]] std::optional<waiting_outcome> peek(std::uint32_t ahead = 0) {
         std::optional<waiting_outcome> next = window_.peek(ahead);
-        if (next && next->payload.size() > inline_bytes) {
+        if (!next) {
+            window_.admit(); // whoever comes for nothing may come again, and never rest
+        } else if (next->payload.size() > inline_bytes || next->attempts > 1) {
             see_to_memory(*next);
         }
         return next;
@@ -145,7 +147,7 @@ public:
 private:
     void finish_what_is_inside();
     void drop_ready();
-    void see_to_memory(waiting_outcome& large);
+    void see_to_memory(waiting_outcome& outcome);
     [[nodiscard]] bool keeps_much() const noexcept;
     void see_to_sweep();
     [[nodiscard]] std::int64_t sweep_if_due();

@@ -68,14 +68,15 @@
 // requests + window are in flight. States and requests have a power of two of slots, at least as many as that,
 // because s mod n must go on counting across the wrap of s.
 //
-// Places: results lie in parts that belong to one seat each. In a worker process only its own is accessible, so
-// no worker can spoil another's result. A seat has as many places as there may be results in the window, or,
-// with more than four workers, four times its share (but 16 at least), and a last one. The user of a place is
-// the position (64 bits, counted from the first message) of the message that has it, plus one; a place is free
-// once that many outcomes were taken. Once s is admitted, its worker takes the one that is free for
-// longest; if there is none it waits as for admission. The last place is for the next to
-// emit alone, whose predecessor there has left: so that one never waits. A fresh worker finds in the users what
-// the one before it has handed in.
+// Places: results lie in parts that belong to one seat each. In a worker process only its own is accessible,
+// so no worker can spoil another's result. A seat has as many places as there may be results in the window,
+// or, with more than four workers, four times its share (but 16 at least); one for the result that is being
+// made; and a last one. The user of a place is the position (64 bits, counted from the first message) of the
+// message that has it, plus one; a place is free once that many outcomes were taken. Once s is admitted, its
+// worker takes the one that is free for longest. A worker without a free one claims nothing but the next to
+// emit, for which there is the last place, as its predecessor there has left; else it sleeps as if it waited
+// for admission, and rings another in its stead. A fresh worker finds in the users what the one before it has
+// handed in.
 //
 //   user(k, p) := position(s) + 1   worker       store; k's, and the place is free    as long as s is inside /
 //                                                                                     likewise
@@ -131,6 +132,7 @@
 //                                                         leave                  its relief: leave := i
 //   (D2) worker, not admitted     blocked_seats += k      admitted               collector: admitted := …
 //        or without bytes                                 held, admitted         collector: held, admitted
+//        or without a place                               admitted, emitted      collector: emitted, admitted
 //   (D3) collector, no outcome    armed := next to emit   state(next to emit)    worker: state := published
 //   (D4) parent, no room          room_countdown := n     all states             worker: state := published
 //                                                         bytes counted          parent: at a commit

@@ -2,6 +2,8 @@
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 
+#include <algorithm>
+
 namespace forkflow::nodes {
 
 reorder_window::reorder_window(const rings& shared)
@@ -57,6 +59,9 @@ void reorder_window::look_at_result(waiting_outcome& outcome) const {
     outcome.kind = static_cast<result_kind>(header.kind);
     outcome.sound = header.number == outcome.number && outcome.payload.size() == header.length_bytes &&
                     header.kind <= static_cast<std::uint32_t>(result_kind::failure);
+    if (!outcome.sound) { // it may be another message's
+        outcome.payload = {};
+    }
 }
 
 void reorder_window::release() {
@@ -65,7 +70,9 @@ void reorder_window::release() {
     released_.store(number + 1, std::memory_order_relaxed);
     shared_.state(number).store(empty.packed(), std::memory_order_release); // the acquire in word_guard
     next_to_emit_.store(number + 1, std::memory_order_release); // the acquire load in next_to_emit
-    if (++released_since_admission_ > shared_.window() / 4) {
+    // A worker goes by what is admitted, so only half of its places, at the most, may be free without its
+    // knowing.
+    if (++released_since_admission_ > std::min(shared_.window() / 4, (shared_.places() - 1) / 2)) {
         admit();
     }
 }

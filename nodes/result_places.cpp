@@ -26,22 +26,25 @@ void result_places::take_over() {
     next_ = used_ % turn_.size();
 }
 
-std::optional<result_place> result_places::try_take(std::uint64_t position) {
-    // (D2): the sleeper's second look. The collector counts before it admits, so the count is not older.
-    const sequence admitted = shared_.parent().admitted.load(std::memory_order_seq_cst);
-    take_back(
-        shared_.parent().emitted.load(std::memory_order_acquire)); // the release in reorder_window::admit
+bool result_places::has_free() noexcept {
+    if (used_ == turn_.size()) {
+        // (D2): the sleeper's second look. The collector counts before it admits, so the count is not older.
+        (void)shared_.parent().admitted.load(std::memory_order_seq_cst);
+        take_back(shared_.parent().emitted.load(std::memory_order_acquire)); // release: reorder_window::admit
+    }
+    return used_ < turn_.size();
+}
+
+result_place result_places::take(std::uint64_t position) noexcept {
     std::uint32_t place = shared_.places() - 1;
-    if (used_ < turn_.size()) {
+    if (has_free()) {
         turn_[next_].position = position;
         place = turn_[next_].place;
         next_ = next_ + 1 < turn_.size() ? next_ + 1 : 0;
         ++used_;
-    } else if (shared_.first() + static_cast<sequence>(position) != admitted - shared_.window() + 1) {
-        return std::nullopt;
     }
     user_of(place).store(position + 1, std::memory_order_relaxed); // before an extent is touched: once more
-    return result_place{.seat = seat_, .place = place};
+    return {.seat = seat_, .place = place};
 }
 
 void result_places::take_back(std::uint64_t taken_outcomes) noexcept {

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace forkflow::nodes {
@@ -23,11 +22,14 @@ public:
     result_places(const rings& shared, std::uint32_t seat);
 
     /// Learns from the users of the places what the seat's workers before this one have handed in. To be
-    /// called before the first try_take.
+    /// called before the others.
     void take_over();
-    /// A place for the result of the admitted message at `position`, counted from the first message; none, if
-    /// all are used by results that wait for their turn. Cost: constant, on average.
-    [[nodiscard]] std::optional<result_place> try_take(std::uint64_t position);
+    /// False if all places are used by results that wait for their turn, but for the one for the next to
+    /// emit. Cost: constant, on average.
+    [[nodiscard]] bool has_free() noexcept;
+    /// The place for the result of the admitted message at `position`, counted from the first message: a free
+    /// one, or the last one. Only if one is free, or the message is the next to emit.
+    [[nodiscard]] result_place take(std::uint64_t position) noexcept;
 
 private:
     struct use {

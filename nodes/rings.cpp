@@ -14,12 +14,12 @@ namespace {
 /// Room for a failure's description, whatever max_message_bytes says.
 constexpr std::size_t least_extent_bytes = std::size_t{64} << 10U;
 
-/// So many results of one seat may wait for their turn. A worker that runs ahead of the others gets four
-/// times its share of the window: memory is not to grow with workers × window.
+/// So many results of one seat may wait for their turn, while the next one is being made. A worker that runs
+/// ahead of the others gets four times its share of the window: memory is not to grow with workers × window.
 std::uint32_t places_of_a_seat(const pool_options& options) {
     constexpr std::size_t few = 16;
     const std::size_t share = (options.window + options.workers - 1) / options.workers;
-    return static_cast<std::uint32_t>(std::min(options.window, std::max(few, 4 * share)));
+    return static_cast<std::uint32_t>(std::min(options.window, std::max(few, 4 * share))) + 1;
 }
 
 constexpr std::size_t round_up(std::size_t value, std::size_t unit) {

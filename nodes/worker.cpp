@@ -81,6 +81,7 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
     seat_.tenant.store(self_.incarnation, std::memory_order_relaxed);
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::initialising), std::memory_order_relaxed);
     const char* where = "the preparation of a worker";
+    places_.take_over(); // before its memory is measured
     try {
         if (prepare) {
             prepare();
@@ -103,7 +104,6 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
         return false;
     }
     seat_.stage.store(static_cast<std::uint32_t>(worker_stage::ready), std::memory_order_relaxed);
-    places_.take_over();
     look_from_oldest();
     at(step::initialised);
     relieve();
@@ -129,6 +129,11 @@ std::optional<sequence> worker::claim() {
     for (cursor_ = std::max(cursor_, oldest());; ++cursor_) {
         const sequence number = at_cursor();
         const std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst); // (R), (D1)
+        confined_ =
+            may_claim(state_word::unpacked(bits), number) && !places_.has_free() && number != next_to_emit();
+        if (confined_) {
+            return std::nullopt;
+        }
         if (try_claim(number, bits)) {
             ++cursor_;
             return number;
@@ -208,24 +213,42 @@ std::optional<sequence> worker::find_work() {
         if (number) {
             return number;
         }
-        seat_.bell.store(
-            0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes later
-        insert(shared_.idle_seats(), self_.seat);
-        at(step::parking);
-        if (shared_.parent().reopened.load(std::memory_order_seq_cst) != reopened_) { // (D1)
-            look_from_oldest();
-        }
-        number = claim();
-        if (!number && !is_to_leave()) {
-            sleep();
-        }
-        erase(shared_.idle_seats(),
-              self_.seat); // if a waker was faster, its ring comes late and wakes for nothing
+        number = look_again_and_sleep();
         if (number) {
             return number;
         }
     }
     return std::nullopt;
+}
+
+/// The sleeper's half of (D1); of (D2), if there is work, but no place for its result: then somebody else who
+/// sleeps is to look at it, as the ring for it may have been spent on this worker.
+std::optional<sequence> worker::look_again_and_sleep() {
+    const bool for_place = confined_;
+    seat_set& sleepers = for_place ? shared_.blocked_seats() : shared_.idle_seats();
+    seat_.awaited.store(
+        shared_.first() + static_cast<sequence>(oldest()),
+        std::memory_order_relaxed); // released by insert; is admitted, so each step is rung for
+    seat_.bell.store(
+        0, std::memory_order_relaxed); // released by insert; so each ring for this sleep comes later
+    insert(sleepers, self_.seat);
+    at(step::parking);
+    if (for_place) {
+        shared_.ring_one_idle();
+    }
+    if (shared_.parent().reopened.load(std::memory_order_seq_cst) != reopened_) { // (D1)
+        look_from_oldest();
+    }
+    const std::optional<sequence> number = claim();
+    if (!number && confined_ == for_place && !is_to_leave()) {
+        sleep();
+    }
+    erase(sleepers, self_.seat); // if a waker was faster, its ring comes late and wakes for nothing
+    return number;
+}
+
+sequence worker::next_to_emit() const { // (D2)
+    return shared_.parent().admitted.load(std::memory_order_seq_cst) - shared_.window() + 1;
 }
 
 void worker::sleep() {
@@ -383,16 +406,9 @@ void worker::await_admission() {
     if (!is_admitted()) {
         wait_until([this] { return is_admitted(); });
     }
-    if (!try_take_place()) {
-        wait_until([this] { return try_take_place(); });
-    }
+    where_ = places_.take(cursor_ - 1); // claim has gone on to the next
     room_.begin(claim_.number, *where_);
     at(step::admitted);
-}
-
-bool worker::try_take_place() {
-    where_ = places_.try_take(cursor_ - 1); // claim has gone on to the next
-    return where_.has_value();
 }
 
 std::size_t worker::ask_for_room(std::size_t bytes) {

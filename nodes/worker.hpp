@@ -37,8 +37,10 @@ public:
 
 private:
     [[nodiscard]] std::optional<sequence> find_work();
+    [[nodiscard]] std::optional<sequence> look_again_and_sleep();
     [[nodiscard]] std::optional<sequence> claim();
     [[nodiscard]] bool try_claim(sequence number, std::uint64_t bits);
+    [[nodiscard]] sequence next_to_emit() const;
     [[nodiscard]] bool may_claim(const state_word& seen, sequence number) const;
     [[nodiscard]] bool is_wild(const state_word& seen, sequence number) const;
     void relieve() const;
@@ -54,7 +56,6 @@ private:
     [[nodiscard]] byte_writer result_writer();
     [[nodiscard]] byte_writer record_writer();
     void write_outcome(const byte_writer& result, std::optional<failure> failed);
-    [[nodiscard]] bool try_take_place();
     [[nodiscard]] slot place() const noexcept;
     void await_admission();
     void publish();
@@ -86,6 +87,7 @@ private:
     std::uint32_t reopened_ = 0; ///< parent_block::reopened when it last looked from the oldest on
     state_word claim_;           ///< the state word that this worker's claim wrote
     result_places places_;
+    bool confined_ = false; ///< the last look for work found a message for whose result there is no place
     std::optional<result_place> where_; ///< of the claimed message's result: once it may be written
     result_room room_;                  ///< of its extent
 };

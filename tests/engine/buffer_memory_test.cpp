@@ -25,7 +25,8 @@ std::size_t pages_of(const shared_mapping& mapping) {
 
 struct region {
     explicit region(std::size_t pages)
-        : mapping(std::make_shared<const shared_mapping>(pages * page_bytes, page_bytes))
+        : mapping(std::make_shared<const shared_mapping>(
+              shared_mapping::sizes{.sealed_bytes = pages * page_bytes, .open_bytes = page_bytes}))
         , memory(std::make_shared<buffer_memory>(mapping, std::span(mapping->sealed(), pages * page_bytes))) {
     }
     [[nodiscard]] block allocate(std::size_t pages) const { return memory->try_allocate(pages * page_bytes); }

@@ -13,25 +13,25 @@ namespace {
 
 constexpr sequence first = 0U - 3; // so that numbers wrap
 
-/// The places of seat 1 of a pool of two workers with a window of four; the test plays the collector.
+/// The places of seat 1 of a pool of two workers with a window of three: four, and the one for the next to
+/// emit. The test plays the collector.
 struct seat_of_four {
-    rings shared{resolved({.workers = 2, .window = 4}), first};
+    rings shared{resolved({.workers = 2, .window = 3}), first};
     result_places places{shared, 1};
 
     seat_of_four() { places.take_over(); }
     /// So many outcomes have left.
     void emit(std::uint64_t outcomes) {
         shared.parent().emitted = outcomes;
-        shared.parent().admitted = first + static_cast<sequence>(outcomes) + 4 - 1;
+        shared.parent().admitted = first + static_cast<sequence>(outcomes) + 3 - 1;
     }
-    /// The place that the message at this position gets; -1: none.
-    int take(std::uint64_t position) {
-        const auto taken = places.try_take(position);
-        if (taken) {
-            CHECK(taken->seat == 1);
-            CHECK(shared.words_of(*taken).user == position + 1);
-        }
-        return taken ? static_cast<int>(taken->place) : -1;
+    /// The place that the message at this position gets.
+    std::uint32_t take(std::uint64_t position) { return take(places, position); }
+    std::uint32_t take(result_places& from, std::uint64_t position) const {
+        const result_place taken = from.take(position);
+        CHECK(taken.seat == 1);
+        CHECK(shared.words_of(taken).user == position + 1);
+        return taken.place;
     }
     [[nodiscard]] std::vector<std::uint64_t> users() const {
         std::vector<std::uint64_t> found;
@@ -55,25 +55,27 @@ TEST_CASE("A place is free again once the outcome has left, and the one that is 
     CHECK(tested.take(5) == 0);
     tested.emit(6);
     for (std::uint64_t position = 6; position < 100; ++position) { // across the wrap
-        CHECK(tested.take(position) == static_cast<int>((position - 5) % 4));
+        CHECK(tested.take(position) == (position - 5) % 4);
         tested.emit(position + 1);
     }
 }
 
-TEST_CASE("Who has used all places waits, but for the next to emit, whose place is the last one") {
+TEST_CASE("Who has used all places has none but for the next to emit, which gets the last one") {
     seat_of_four tested;
     tested.emit(7);
     for (const std::uint64_t position : {8U, 9U, 10U, 10U}) { // some by workers that died
-        CHECK(tested.take(position) >= 0);
+        CHECK(tested.places.has_free());
+        CHECK(tested.take(position) < 4);
     }
-    CHECK(tested.take(10) == -1);
+    CHECK_FALSE(tested.places.has_free());
     CHECK(tested.take(7) == 4);
     tested.emit(8);
-    CHECK(tested.take(9) == -1);
+    CHECK_FALSE(tested.places.has_free());
     CHECK(tested.take(8) == 4);
     tested.emit(9);
+    CHECK(tested.places.has_free());
     CHECK(tested.take(12) == 0);
-    CHECK(tested.take(12) == -1);
+    CHECK_FALSE(tested.places.has_free());
 }
 
 TEST_CASE("A worker leaves alone what the one before it has handed in") {
@@ -85,11 +87,11 @@ TEST_CASE("A worker leaves alone what the one before it has handed in") {
     tested.emit(21);
     result_places next(tested.shared, 1);
     next.take_over();
-    CHECK(next.try_take(23)->place == 0); // 20 has left
-    CHECK(next.try_take(24)->place == 3);
-    CHECK_FALSE(next.try_take(24));
+    CHECK(tested.take(next, 23) == 0); // 20 has left
+    CHECK(tested.take(next, 24) == 3);
+    CHECK_FALSE(next.has_free());
     tested.emit(22); // 21 has left
-    CHECK(next.try_take(25)->place == 1);
+    CHECK(tested.take(next, 25) == 1);
     CHECK(tested.users() == std::vector<std::uint64_t>{24, 26, 23, 25, 0});
 }
 
@@ -103,7 +105,8 @@ TEST_CASE("What a wild worker has written in place of users leaves its successor
         result_places next(tested.shared, 1);
         next.take_over();
         for (std::uint64_t position = 20; position < 24; ++position) {
-            CHECK(next.try_take(position));
+            CHECK(next.has_free());
+            CHECK(tested.take(next, position) < 4);
         }
     }
     for (std::uint32_t place = 0; place < tested.shared.places(); ++place) {
@@ -111,8 +114,8 @@ TEST_CASE("What a wild worker has written in place of users leaves its successor
     }
     result_places next(tested.shared, 1);
     next.take_over();
-    CHECK_FALSE(next.try_take(21));
-    CHECK(next.try_take(20)->place == 4);
+    CHECK_FALSE(next.has_free());
+    CHECK(tested.take(next, 20) == 4);
     tested.emit(23);
-    CHECK(next.try_take(23)->place < 4);
+    CHECK(next.has_free());
 }

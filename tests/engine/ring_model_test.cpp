@@ -351,6 +351,7 @@ TEST_CASE("A result whose header makes no sense is unsound, whatever a worker wr
         const auto outcome = tested.window.peek();
         REQUIRE(outcome);
         CHECK_FALSE(outcome->sound);
+        CHECK(outcome->payload.empty()); // nobody is to do anything about another message's bytes
     }
     header = {.length_bytes = most, .kind = 1, .number = 9};
     CHECK(tested.window.peek()->sound);
