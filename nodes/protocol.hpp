@@ -80,6 +80,8 @@
 //
 //   user(k, p) := position(s) + 1   worker       store; k's, and the place is free    as long as s is inside /
 //                                                                                     likewise
+//   handed_in(k, p) := user(k, p)   worker       store; the result is whole           free for the next worker /
+//                                                                                     as long as s is inside
 //   place(s) := p                   its claimer  store; before (P)                    written anew / it counts
 //
 // place(s) and the seat in the state word are no more than hints, as others can write them: the collector takes
@@ -234,6 +236,7 @@ struct alignas(cache_line_bytes) state_cell {
 struct place_words {
     std::atomic<std::uint64_t> user;        ///< position + 1 of the message whose result is or was there last
     std::atomic<std::uint32_t> taken_pages; ///< so many pages of the extent may have been touched
+    std::atomic<std::uint32_t> handed_in;   ///< the low half of its user, once the result is whole
 };
 
 /// A set of seats that several processes change. Used for "who sleeps".

@@ -14,11 +14,14 @@ void result_places::take_over() {
     const std::uint64_t taken =
         shared_.parent().emitted.load(std::memory_order_acquire); // as in worker::oldest
     for (std::uint32_t place = 0; place < turn_.size(); ++place) {
-        // Whoever wrote it is reaped.
-        const std::uint64_t user = user_of(place).load(std::memory_order_relaxed);
-        // Beyond what can be inside is what a wild worker wrote, and no user.
-        const bool is_inside = user > taken && user - taken <= shared_.capacity();
-        turn_[place] = {.position = is_inside ? user - 1 : free_position, .place = place};
+        // Whoever wrote them is reaped. Beyond what can be inside is what a wild worker wrote, and no user;
+        // and who died before the result was whole had handed nothing in.
+        const place_words& words = shared_.words_of(result_place{seat_, place});
+        const std::uint64_t user = words.user.load(std::memory_order_relaxed);
+        const bool is_handed_in =
+            user > taken && user - taken <= shared_.capacity() &&
+            words.handed_in.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(user);
+        turn_[place] = {.position = is_handed_in ? user - 1 : free_position, .place = place};
     }
     std::ranges::stable_sort(turn_, {}, &use::position);
     used_ = static_cast<std::size_t>(

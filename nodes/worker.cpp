@@ -204,10 +204,10 @@ void worker::look_from_oldest() {
 std::optional<sequence> worker::find_work() {
     while (!is_to_leave()) {
         std::optional<sequence> number = claim();
-        if (!number) {
+        if (!number && !confined_) { // else the ring for it goes to somebody else, at once
             for_work_.wait([&] {
                 number = claim();
-                return number || is_to_leave();
+                return number || confined_ || is_to_leave();
             });
         }
         if (number) {
@@ -344,6 +344,9 @@ void worker::write_outcome(const byte_writer& result, std::optional<failure> fai
         header.kind = static_cast<std::uint32_t>(result_kind::failure);
     }
     place().header = header;
+    place_words& words = shared_.words_of(*where_);
+    words.handed_in.store(static_cast<std::uint32_t>(words.user.load(std::memory_order_relaxed)),
+                          std::memory_order_relaxed); // whoever asks comes after this one's end
     shared_.place_of(claim_.number).store(where_->place, std::memory_order_relaxed); // released by (P)
     if (options_.verify_results) {
         const auto kind = static_cast<result_kind>(header.kind);

@@ -25,12 +25,13 @@ struct seat_of_four {
         shared.parent().emitted = outcomes;
         shared.parent().admitted = first + static_cast<sequence>(outcomes) + 3 - 1;
     }
-    /// The place that the message at this position gets.
+    /// The place that the message at this position gets. Its result is handed in there.
     std::uint32_t take(std::uint64_t position) { return take(places, position); }
     std::uint32_t take(result_places& from, std::uint64_t position) const {
         const result_place taken = from.take(position);
         CHECK(taken.seat == 1);
         CHECK(shared.words_of(taken).user == position + 1);
+        shared.words_of(taken).handed_in = static_cast<std::uint32_t>(position + 1);
         return taken.place;
     }
     [[nodiscard]] std::vector<std::uint64_t> users() const {
@@ -63,7 +64,7 @@ TEST_CASE("A place is free again once the outcome has left, and the one that is 
 TEST_CASE("Who has used all places has none but for the next to emit, which gets the last one") {
     seat_of_four tested;
     tested.emit(7);
-    for (const std::uint64_t position : {8U, 9U, 10U, 10U}) { // some by workers that died
+    for (const std::uint64_t position : {8U, 9U, 10U, 10U}) {
         CHECK(tested.places.has_free());
         CHECK(tested.take(position) < 4);
     }
@@ -95,6 +96,21 @@ TEST_CASE("A worker leaves alone what the one before it has handed in") {
     CHECK(tested.users() == std::vector<std::uint64_t>{24, 26, 23, 25, 0});
 }
 
+TEST_CASE("A worker that died before it handed its result in leaves the place to the one after it") {
+    seat_of_four tested;
+    for (int death = 0; death < 10; ++death) {
+        result_places next(tested.shared, 1);
+        next.take_over();
+        CHECK(next.take(0).place == 0);
+    }
+    result_places next(tested.shared, 1);
+    next.take_over();
+    for (std::uint64_t position = 0; position < 3; ++position) {
+        CHECK(tested.take(next, position) == position);
+    }
+    CHECK(next.has_free());
+}
+
 TEST_CASE("What a wild worker has written in place of users leaves its successor enough places") {
     seat_of_four tested;
     tested.emit(20);
@@ -111,6 +127,7 @@ TEST_CASE("What a wild worker has written in place of users leaves its successor
     }
     for (std::uint32_t place = 0; place < tested.shared.places(); ++place) {
         tested.shared.words_of(result_place{1, place}).user = 23; // it might be
+        tested.shared.words_of(result_place{1, place}).handed_in = 23;
     }
     result_places next(tested.shared, 1);
     next.take_over();

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 // With many workers each has places for a part of the window only. Nobody notices.
 #include "support/catch.hpp"
+#include "support/engine_shared.hpp"
 #include "support/leftovers.hpp"
 
 #include <forkflow/ordered_process_queue.hpp>
+#include <forkflow/result_writer.hpp>
 
 #include <sched.h>
 
+#include <array>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <string>
 #include <thread>
 #include <variant>
 
@@ -62,6 +68,28 @@ TEST_CASE("Nobody needs to get for many workers to take as much as the queue's b
             for (int i = 0; i < most; ++i) {
                 REQUIRE(std::get<int>(*queue.get()) == i + 1);
             }
+        }
+    }
+}
+
+TEST_CASE("Deaths take no room from the queue") {
+    const bounded_test bounds;
+    for (const std::size_t workers : {1U, 2U, 8U}) {
+        CAPTURE(workers);
+        const forkflow_test::shared_value<std::array<std::atomic<int>, 8>> attempts;
+        forkflow::ordered_process_queue<int, std::string> queue(
+            forkflow::pool_options{.workers = workers, .window = 4, .requests = 4, .attempts = 3},
+            [&attempts](int number, forkflow::result_writer<std::string>& out) {
+                out.resize(1)[0] = static_cast<char>('a' + number);
+                if ((*attempts)[static_cast<std::size_t>(number)].fetch_add(1) < 2) {
+                    std::abort(); // when the result has its place already
+                }
+            });
+        for (int i = 0; i < 8; ++i) {
+            REQUIRE(queue.put(i, std::chrono::seconds(20)));
+        }
+        for (int i = 0; i < 8; ++i) {
+            REQUIRE(*queue.get() == std::string(1, static_cast<char>('a' + i)));
         }
     }
 }
