@@ -52,6 +52,14 @@ public:
         held_ = offset(made.held_pages(0));
         window_slots_ = made.window_slots();
         places_ = made.places();
+        extents_ = static_cast<std::size_t>(made.result({}).extent.data() - made.memory().own(0));
+        extent_bytes_ = made.result({}).extent.size();
+    }
+
+    [[nodiscard]] std::size_t places() const { return places_; }
+    /// What is there of a worker's own for a result that outgrows its slot.
+    [[nodiscard]] std::span<std::byte> extent(const writable_rings& rings, std::size_t place) const {
+        return rings.own.subspan(extents_ + place * extent_bytes_, extent_bytes_);
     }
 
     [[nodiscard]] std::span<std::byte> part(const writable_rings& rings, wild_part which) const {
@@ -86,7 +94,7 @@ public:
 
 private:
     std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, held_,
-        window_slots_, places_;
+        window_slots_, places_, extents_, extent_bytes_;
 };
 
 /// In a worker process: where its rings are.
