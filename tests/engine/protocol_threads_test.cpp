@@ -3,6 +3,8 @@
 // sanitizer.
 #include "support/engine_death_scenarios.hpp"
 
+#include <unistd.h>
+
 using namespace forkflow_test;
 using world = thread_world;
 
@@ -180,14 +182,18 @@ TEST_CASE("A wake that is not given is missed, and only made good if somebody lo
         const opened_at_end open_ring(ring_may_be_given);
         tested.put();
         std::atomic<bool> collected{false};
+        std::atomic<::pid_t> collecting{0};
         std::vector<seen_outcome> outcomes;
         std::thread collector([&] {
+            collecting = ::gettid();
             outcomes = tested.collect(1);
             collected.store(true);
         });
         const auto& armed = rings_of(rings_key(), tested.pool()).parent().armed;
-        const bool rests = eventually(
-            [&] { return (armed.load() & forkflow::nodes::arm_bit) != 0; }); // it waits for the ring
+        const bool rests =
+            eventually([&] { // it has said that it waits for the ring, has looked again, and waits
+                return (armed.load() & forkflow::nodes::arm_bit) != 0 && is_asleep(collecting);
+            });
         body_may_end.open();
         const bool came = eventually([&] { return collected.load(); }, std::chrono::seconds(looks ? 60 : 2));
         const std::uint32_t rings_given = tested.world().passages(step::notified);
