@@ -168,7 +168,7 @@ void deadline_watch::kill_who_stands_still(const state_word& head) {
     // Nobody claims it. Who is at work on something else will come to it; but not if what it does then waits
     // for this message to leave.
     const sequence admitted = shared_.parent().admitted.load(std::memory_order_relaxed);
-    if (admitted - shared_.window() + 1 != head.number) {
+    if (shared_.next_to_emit() != head.number) {
         return; // the collector is away; a worker without a place goes by what it admits when it is back
     }
     const auto may_claim = [&](std::uint32_t seat) {

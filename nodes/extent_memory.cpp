@@ -18,7 +18,7 @@ extent_memory::extent_memory(const rings& shared)
     : shared_(shared)
     , requests_(shared.capacity())
     , results_(shared.seats() * shared.places())
-    , shown_(shared.window_slots(), no_place) {
+    , shown_(shared.window_slots()) {
     for (std::uint32_t i = 0; i < requests_.size(); ++i) {
         requests_[i].owner = this;
         requests_[i].index = i;
@@ -49,18 +49,13 @@ std::size_t extent_memory::ask_for_request(void* context, std::size_t bytes) {
     return to.pages * page_bytes;
 }
 
-std::uint32_t& extent_memory::shown(sequence number) noexcept {
+std::optional<result_place>& extent_memory::shown(sequence number) noexcept {
     return shown_[number & (shown_.size() - 1)];
 }
 
-result_place extent_memory::place_at(std::size_t index) const noexcept {
-    return {.seat = static_cast<std::uint32_t>(index / shared_.places()),
-            .place = static_cast<std::uint32_t>(index % shared_.places())};
-}
-
 bool extent_memory::is_result_there(sequence number, result_place where, std::size_t bytes) noexcept {
-    shown(number) = static_cast<std::uint32_t>(shared_.index_of(where));
-    result_extent& from = results_[shown(number)];
+    shown(number) = where;
+    result_extent& from = results_[shared_.index_of(where)];
     from.used = true;
     const std::size_t there = from.pages * page_bytes;
     const std::size_t wanted = whole_pages(bytes);
@@ -102,10 +97,10 @@ void extent_memory::trim(sequence number) noexcept {
     if (request.pages > 0 && request_pages_.load(std::memory_order_relaxed) * page_bytes > bound) {
         give_back_request(request);
     }
-    const std::uint32_t index = std::exchange(shown(number), no_place);
-    if (index != no_place && results_[index].pages > 0 &&
+    const std::optional<result_place> where = std::exchange(shown(number), std::nullopt);
+    if (where && results_[shared_.index_of(*where)].pages > 0 &&
         result_pages_.load(std::memory_order_relaxed) * page_bytes > bound) {
-        give_back_result(place_at(index));
+        give_back_result(*where);
     }
 }
 
@@ -134,15 +129,19 @@ void extent_memory::sweep_requests(sequence begin, sequence end) {
     }
 }
 
-void extent_memory::sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight) {
-    for (std::size_t index = 0; index < results_.size(); ++index) {
-        const result_place where = place_at(index);
+void extent_memory::sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight) noexcept {
+    const auto sweep_one = [&](result_place where) {
+        result_extent& extent = results_[shared_.index_of(where)];
         // Wraps for who has left.
         const std::uint64_t user = shared_.words_of(where).user.load(std::memory_order_seq_cst);
         const bool is_free = user - taken_outcomes - 1 >= in_flight;
-        if (is_free && !std::exchange(results_[index].used, false) &&
-            (results_[index].pages > 0 || pages_taken(where) > 0)) {
+        if (is_free && !std::exchange(extent.used, false) && (extent.pages > 0 || pages_taken(where) > 0)) {
             give_back_result(where);
+        }
+    };
+    for (std::uint32_t seat = 0; seat < shared_.seats(); ++seat) {
+        for (std::uint32_t place = 0; place < shared_.places(); ++place) {
+            sweep_one({.seat = seat, .place = place});
         }
     }
 }

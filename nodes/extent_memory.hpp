@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace forkflow::nodes {
@@ -63,21 +64,19 @@ private:
         std::uint32_t pages = 0; ///< likewise
         bool used = false;       ///< likewise
     };
-    static constexpr std::uint32_t no_place = ~0U;
 
     static std::size_t ask_for_request(void* context, std::size_t bytes);
-    [[nodiscard]] std::uint32_t& shown(sequence number) noexcept;
-    [[nodiscard]] result_place place_at(std::size_t index) const noexcept;
+    [[nodiscard]] std::optional<result_place>& shown(sequence number) noexcept;
     [[nodiscard]] std::uint32_t pages_taken(result_place where) const noexcept;
     void give_back_request(request_extent& request) noexcept;
     void give_back_result(result_place where) noexcept;
     void sweep_requests(sequence begin, sequence end);
-    void sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight);
+    void sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight) noexcept;
 
     const rings& shared_;
     std::vector<request_extent> requests_;
-    std::vector<result_extent> results_; ///< by rings::index_of
-    std::vector<std::uint32_t> shown_;   ///< by number: in which of them its result was found; or no_place
+    std::vector<result_extent> results_;             ///< by rings::index_of
+    std::vector<std::optional<result_place>> shown_; ///< by number: where its large result was found
     std::atomic<std::size_t> request_pages_{0};
     std::atomic<std::size_t> result_pages_{0};
     std::atomic<bool> unknown_{false};

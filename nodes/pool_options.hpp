@@ -22,7 +22,7 @@ struct pool_options {
     /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers. Of
     /// one worker all of them, if there are up to four workers, else four times its share (or 16, if that is
     /// more): a worker that is so far ahead leaves messages to the others. Their places, and those of as many
-    /// requests, take 1 to 2 KiB each of memory from the start.
+    /// requests, take 1 to 2.5 KiB each of memory from the start.
     std::size_t window = 0;
     /// At most so many messages wait for a worker or run. 1 to 1'048'576; 0: as many as the window.
     std::size_t requests = 0;

@@ -17,7 +17,7 @@ void result_room::begin(sequence number, result_place where) noexcept {
 
 bool result_room::try_make(std::size_t bytes) {
     const std::size_t target = target_for(bytes);
-    if (shared_.window_bytes() != 0 && number_ != next_to_emit()) {
+    if (shared_.window_bytes() != 0 && number_ != shared_.next_to_emit()) {
         hold(target, asking_bit); // before the others' words are looked at; they do the same
         if (!fits(target)) {
             hold(bytes_);
@@ -44,10 +44,6 @@ void result_room::hold(std::size_t bytes, std::uint32_t flag) noexcept {
                                       std::memory_order_seq_cst);
 }
 
-sequence result_room::next_to_emit() const noexcept {
-    return shared_.parent().admitted.load(std::memory_order_seq_cst) - shared_.window() + 1; // (D2)
-}
-
 bool result_room::fits(std::size_t bytes) const noexcept {
     constexpr int most_looks = 64; // who asks may have died
     const std::uint64_t most = whole_pages(shared_.window_bytes()) / page_bytes;
@@ -66,7 +62,8 @@ bool result_room::fits(std::size_t bytes) const noexcept {
 }
 
 result_room::sums result_room::look_at_others(std::uint64_t most) const noexcept {
-    const std::uint32_t older = number_ - next_to_emit(); // their slots are the last ones that are looked at
+    const std::uint32_t older =
+        number_ - shared_.next_to_emit(); // their slots are the last ones that are looked at
     sums found;
     for (std::uint32_t i = 1; i < shared_.window_slots() && found.sure <= most; ++i) {
         const std::uint32_t word = shared_.held_pages(number_ + i).load(std::memory_order_seq_cst); // (D2)

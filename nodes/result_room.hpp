@@ -29,7 +29,6 @@ public:
 private:
     [[nodiscard]] std::size_t target_for(std::size_t bytes) const noexcept;
     void hold(std::size_t bytes, std::uint32_t flag = 0) noexcept;
-    [[nodiscard]] sequence next_to_emit() const noexcept;
     [[nodiscard]] bool fits(std::size_t bytes) const noexcept;
     /// Pages of other results: those that count, and those that younger ones ask for, who stand back.
     struct sums {

@@ -153,6 +153,11 @@ public:
     [[nodiscard]] bool is_awaited(sequence number) const noexcept {
         return parent().armed.load(std::memory_order_seq_cst) == (arm_bit | number);
     }
+    /// The next number to emit, as far as workers are told: never too high, and not behind while the
+    /// collector waits. (D2): the sleeper's second look.
+    [[nodiscard]] sequence next_to_emit() const noexcept {
+        return parent().admitted.load(std::memory_order_seq_cst) - window_ + 1;
+    }
     /// Notes that one message less waits or runs: the waker's half of (D4). True if the parent is to be rung
     /// for it.
     [[nodiscard]] bool count_down_room() const noexcept;

@@ -129,8 +129,8 @@ std::optional<sequence> worker::claim() {
     for (cursor_ = std::max(cursor_, oldest());; ++cursor_) {
         const sequence number = at_cursor();
         const std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst); // (R), (D1)
-        confined_ =
-            may_claim(state_word::unpacked(bits), number) && !places_.has_free() && number != next_to_emit();
+        confined_ = may_claim(state_word::unpacked(bits), number) && !places_.has_free() &&
+                    number != shared_.next_to_emit();
         if (confined_) {
             return std::nullopt;
         }
@@ -245,10 +245,6 @@ std::optional<sequence> worker::look_again_and_sleep() {
     }
     erase(sleepers, self_.seat); // if a waker was faster, its ring comes late and wakes for nothing
     return number;
-}
-
-sequence worker::next_to_emit() const { // (D2)
-    return shared_.parent().admitted.load(std::memory_order_seq_cst) - shared_.window() + 1;
 }
 
 void worker::sleep() {

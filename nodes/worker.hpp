@@ -40,7 +40,6 @@ private:
     [[nodiscard]] std::optional<sequence> look_again_and_sleep();
     [[nodiscard]] std::optional<sequence> claim();
     [[nodiscard]] bool try_claim(sequence number, std::uint64_t bits);
-    [[nodiscard]] sequence next_to_emit() const;
     [[nodiscard]] bool may_claim(const state_word& seen, sequence number) const;
     [[nodiscard]] bool is_wild(const state_word& seen, sequence number) const;
     void relieve() const;

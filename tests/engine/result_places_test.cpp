@@ -2,7 +2,7 @@
 // The places that a worker has for its results: which it takes, when they are free again, and what the worker
 // after it finds.
 #include "support/catch.hpp"
-#include "support/engine_worlds.hpp"
+#include "support/engine_scenarios.hpp"
 
 #include <forkflow/nodes/result_places.hpp>
 
@@ -135,4 +135,58 @@ TEST_CASE("What a wild worker has written in place of users leaves its successor
     CHECK(tested.take(next, 20) == 4);
     tested.emit(23);
     CHECK(next.has_free());
+}
+
+namespace {
+
+/// Seven of eight workers are held up, so the last one uses up its places. It dies when it has said that it
+/// will sleep for want of one, and has not handed on the ring for what it leaves to others.
+template <class World>
+void a_worker_without_a_place_costs_nothing_if_it_dies() {
+    const forkflow_test::engine_watchdog watchdog("a worker without a place");
+    constexpr int places = 4 * 10 + 1;
+    constexpr std::size_t more = 20;
+    const forkflow_test::shared_value<forkflow_test::gate> others_may_end;
+    const forkflow_test::shared_value<std::atomic<int>> handed_in;
+    const forkflow_test::shared_value<std::atomic<bool>> died;
+    const forkflow_test::opened_at_end open(*others_may_end);
+    forkflow_test::engine<World> tested(
+        forkflow_test::small_pool(8, 80, 80),
+        [&](const forkflow_test::passage& now) {
+            if (now.here == step::notified) {
+                handed_in->fetch_add(1);
+            }
+            if (now.here == step::parking && handed_in->load() == places && !died->exchange(true)) {
+                World::die();
+            }
+        },
+        [&](std::uint64_t index) {
+            if (index < 7) {
+                others_may_end->pass();
+            }
+        });
+    const auto counts_become = [&](std::size_t running, std::size_t finished, std::size_t waiting) {
+        return forkflow_test::eventually([&] {
+            const forkflow::statistics now = tested.statistics();
+            return now.running == running && now.finished == finished && now.waiting == waiting;
+        });
+    };
+    tested.put_many(7);
+    REQUIRE(counts_become(7, 0, 0));
+    tested.put_many(places + more);
+    REQUIRE(tested.deaths_become(1));
+    CHECK(counts_become(7, places, more)); // nobody has a place for them
+    others_may_end->open();
+    const auto outcomes = tested.collect(7 + places + more);
+    CHECK(forkflow_test::faults(outcomes).empty());
+    for (const forkflow_test::seen_outcome& outcome : outcomes) {
+        CHECK(outcome.attempts == 1);
+    }
+}
+
+} // namespace
+
+TEST_CASE("A worker that dies when it has no place for a result costs nothing") {
+    a_worker_without_a_place_costs_nothing_if_it_dies<forkflow_test::process_world>();
+    a_worker_without_a_place_costs_nothing_if_it_dies<forkflow_test::thread_world>();
 }
