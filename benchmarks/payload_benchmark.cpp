@@ -32,10 +32,10 @@ namespace {
 namespace flow = tbb::flow;
 constexpr std::size_t mib = std::size_t{1} << 20U;
 
-/// Decoded in the worker, given back, and encoded again.
+/// Decoded in the worker, given back as it is, and encoded again.
 struct copying_body {
     static constexpr bool verifies = true; ///< as by default
-    sized_message operator()(const sized_message& in) const { return in; }
+    sized_message operator()(sized_message in) const { return in; }
 };
 /// Copied once, from where the request lies to where the result lies.
 struct in_place_body {

@@ -9,9 +9,13 @@
 #include <forkflow/ordered_process_node.hpp>
 #include <forkflow/ordered_process_queue.hpp>
 
+#include <oneapi/tbb/task_arena.h>
+
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -53,6 +57,7 @@ seconds median_trip(const pace& at, Trip&& trip) {
     return percentile(trips, 0.5);
 }
 
+/// The graph of the node is in the arena that is current.
 seconds through_idle_node(const pace& at) {
     flow::graph g;
     forkflow::ordered_process_node<small_message, small_message> node(g, {.workers = 1, .spin = at.spin},
@@ -73,6 +78,12 @@ seconds through_idle_node(const pace& at) {
         }
         return taken;
     });
+}
+
+/// The graph has no other thread than the one that waits for it.
+seconds through_idle_node_in_one_thread(const pace& at) {
+    tbb::task_arena one_thread(1);
+    return one_thread.execute([&] { return through_idle_node(at); });
 }
 
 seconds through_idle_queue(const pace& at) {
@@ -98,33 +109,31 @@ seconds through_bare_words(const pace& at) {
     return median_trip(at, [&] { return echo.round_trip(); });
 }
 
+/// One row, beside the bare words at the same pace.
+void add_trip(const std::string& name, const std::string& what, std::optional<double> at_most,
+              seconds (*through)(const pace&), const pace& at) {
+    add_comparison(
+        {.name = "round_trip/" + name, .what = what, .at_most = at_most}, [=] { return through(at); },
+        [=] { return through_bare_words(at); });
+}
+
 } // namespace
 
 void register_benchmarks() {
-    add_comparison(
-        {.name = "round_trip/parked/node",
-         .what = "one message into an idle node and out, median: time to a bare parked futex round "
-                 "trip",
-         .at_most = 1.3},
-        [] { return through_idle_node(parked_pace()); }, [] { return through_bare_words(parked_pace()); });
-    add_comparison(
-        {.name = "round_trip/parked/queue",
-         .what = "one message into an idle `ordered_process_queue` and out, median: time to a bare parked "
-                 "futex round trip"},
-        [] { return through_idle_queue(parked_pace()); }, [] { return through_bare_words(parked_pace()); });
-    add_comparison(
-        {.name = "round_trip/spinning/node",
-         .what = "one message into a node and out, spinning allowed (`spin`): time to a polled "
-                 "round trip",
-         .at_most = 5.0},
-        [] { return through_idle_node(spinning_pace()); },
-        [] { return through_bare_words(spinning_pace()); });
-    add_comparison(
-        {.name = "round_trip/spinning/queue",
-         .what = "one message into an `ordered_process_queue` and out, spinning allowed (`spin`): time to a "
-                 "polled round trip"},
-        [] { return through_idle_queue(spinning_pace()); },
-        [] { return through_bare_words(spinning_pace()); });
+    const std::string parked = ", median: time to a bare parked futex round trip";
+    const std::string polled = ", spinning allowed (`spin`): time to a polled round trip";
+    const std::string alone = ", its graph in an arena of one thread";
+    const std::string through_queue = "one message into an idle `ordered_process_queue` and out";
+    add_trip("parked/node", "one message into an idle node and out" + parked, 1.3, through_idle_node,
+             parked_pace());
+    add_trip("parked/node_in_one_thread", "one message into an idle node and out" + alone + parked, 1.3,
+             through_idle_node_in_one_thread, parked_pace());
+    add_trip("parked/queue", through_queue + parked, std::nullopt, through_idle_queue, parked_pace());
+    add_trip("spinning/node", "one message into a node and out" + polled, 5.0, through_idle_node,
+             spinning_pace());
+    add_trip("spinning/node_in_one_thread", "one message into a node and out" + alone + polled, 5.0,
+             through_idle_node_in_one_thread, spinning_pace());
+    add_trip("spinning/queue", through_queue + polled, std::nullopt, through_idle_queue, spinning_pace());
 }
 
 } // namespace forkflow_benchmark

@@ -138,9 +138,14 @@ public:
     /// Asks for the pump: of a thread that sleeps in put if there is one, as it may be the only one there is;
     /// else of the graph.
     void request_pump() {
-        if (!hand_to_sleeper(schedule_, hold_, farthest)) {
-            schedule_.request();
-            wake_arena_waits();
+        try {
+            if (!hand_to_sleeper(schedule_, hold_, farthest)) {
+                schedule_.request();
+                wake_arena_waits();
+            }
+        } catch (...) { // no memory for the task, which somebody else may rely on, too
+            stream_->ring();
+            throw;
         }
     }
 
@@ -203,8 +208,30 @@ private:
         on_the_way_.arrived(std::move(waiters));
         lock.unlock();
         one.keep();
+        const bool looking_out = look_out_for_outcome();
         stream_->fill(*number, message);
+        if (looking_out) {
+            begin_pump();
+        }
         return true;
+    }
+
+    /// A message is about to come into an idle node. If its outcome may be there within a moment, nobody has
+    /// to be woken for it: the pump waits for it from now on, in the thread that waits for the graph at best.
+    /// True: the caller must see to the pump.
+    bool look_out_for_outcome() {
+        if (stream_->in_flight() > 1 || schedule_.due()) {
+            return false;
+        }
+        // Somebody who gives pages back may hold it for long.
+        const std::unique_lock lock(stream_->collecting(), std::try_to_lock);
+        return lock && stream_->in_flight() == 1 && stream_->look_out();
+    }
+    void begin_pump() noexcept {
+        try {
+            request_pump();
+        } catch (...) { // no memory for its task: the stream's thread tries again
+        }
     }
 
     /// As a rejecting node does, whatever the policy.

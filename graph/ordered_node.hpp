@@ -35,10 +35,11 @@ namespace forkflow::graph {
 /// `withdraw()`, which lets what no worker has begun come out without being begun; `expect_cancel()`: from
 /// now on on_progress is called now and then while something is inside, and take_cancel_look() is true then;
 /// `in_flight()`;
-/// `wait_a_moment(lock)`, which looks for the next outcome a little longer; `rest()`
-/// and `arm_for_room()`, which register for a call of `on_progress`, unless what is waited for is there;
-/// `collecting()`, the lock for taking, dropping and resting; `ring()`, which lets on_progress be called; and
-/// `stop()`, after which it is not.
+/// `wait_a_moment(lock)`, which looks for the next outcome a little longer, and `wait_for_single(lock)`,
+/// which does so only while no more than one message is inside; `look_out()`, which says whether that is
+/// worth while, and if so takes back what rest has registered; `rest()` and `arm_for_room()`, which register
+/// for a call of `on_progress`, unless what is waited for is there; `collecting()`, the lock for taking,
+/// dropping and resting; `ring()`, which lets on_progress be called; and `stop()`, after which it is not.
 ///
 /// Work is done by the *pump*, which runs when something may have changed: it emits what is ready, then lets
 /// in what waits outside, until neither is possible. It is a task of the graph, or runs in a thread that
@@ -90,9 +91,9 @@ protected:
     ~ordered_node() override {
         complete_.store(false);
         hold_.retire();
-        wait_for_pump();
+        schedule_.wait_for_tasks();
         stream_->stop();
-        wait_for_pump(); // which the stream's thread may have asked for; it does nothing any more
+        schedule_.wait_for_tasks(); // which the stream's thread may have asked for; it does nothing any more
         abandon();
     }
 
@@ -121,12 +122,6 @@ protected:
     }
 
 private:
-    void wait_for_pump() {
-        if (schedule_.due()) {
-            schedule_.wait();
-        }
-    }
-
     // --- arriving
 
     graph_task* try_put_task(const Input& message) override { return answer(arrivals_.try_put(message, {})); }
@@ -263,12 +258,13 @@ private:
 
     /// Waits a little for the next outcome, if that keeps nobody from working. True: it is there.
     bool wait_a_moment(pump_schedule::runner by) {
-        if (by == pump_schedule::runner::helper || successors_.busy() ||
-            tbb::this_task_arena::max_concurrency() < 2) {
+        if (by == pump_schedule::runner::helper || successors_.busy()) {
             return false;
         }
         std::unique_lock lock(stream_->collecting());
-        return stream_->wait_a_moment(lock);
+        // The only thread of an arena has other tasks to run while several messages are on their way.
+        return tbb::this_task_arena::max_concurrency() < 2 ? stream_->wait_for_single(lock)
+                                                           : stream_->wait_a_moment(lock);
     }
 
     /// While the pump runs it need not be called: it looks, and registers once it finds nothing to do.

@@ -3,15 +3,20 @@
 // cancelled graph swallowed the task.
 #pragma once
 
+#include <forkflow/graph/alarms.hpp>
+#include <forkflow/graph/arena_wait.hpp>
 #include <forkflow/graph/wait_hold.hpp>
 
 #include <oneapi/tbb/flow_graph.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -99,13 +104,23 @@ public:
     /// True if a task has been spawned and is not over.
     [[nodiscard]] bool due() const noexcept { return (state_.load() & (task_due | running)) != 0; }
 
-    /// Waits until the graph, and with it the task, is through. An exception of the graph ends here: for
-    /// destructors.
-    void wait() noexcept {
+    /// Waits until no task refers to this any more, and runs what tasks there are meanwhile. A task that this
+    /// thread cannot come by, and nobody else does, is waited for with all of the graph. An exception of the
+    /// graph ends here: for destructors.
+    void wait_for_tasks() noexcept {
         try {
-            graph_.wait_for_all();
+            if (arena_wait::possible()) {
+                run_tasks();
+            }
+        } catch (...) { // no thread for the deadline, or no stack
+        }
+        try {
+            if (has_tasks()) {
+                graph_.wait_for_all();
+            }
         } catch (...) { // whoever destroys a node of a busy graph does not ask for its exceptions
         }
+        const std::scoped_lock lock(leaving_); // the last that went has let go of it
     }
 
     /// For tracing tools: the name of what runs in the graph.
@@ -119,16 +134,21 @@ private:
     static constexpr word one_request = 8;   ///< all higher bits count requests
     static constexpr word flags = one_request - 1;
 
+    static constexpr std::chrono::milliseconds longest_search{100};
+
     struct witness {
         explicit witness(pump_schedule& of, std::exception_ptr thrown = nullptr)
             : schedule(of)
-            , error(std::move(thrown)) {}
+            , error(std::move(thrown)) {
+            schedule.witness_came();
+        }
         witness(const witness&) = delete;
         witness& operator=(const witness&) = delete;
         ~witness() {
             if (!heard && !error) {
                 schedule.task_swallowed();
             }
+            schedule.witness_went();
         }
         pump_schedule& schedule;
         std::exception_ptr error; ///< thrown in a helper, to be thrown in the graph
@@ -147,7 +167,56 @@ private:
 
     static bool same_requests(word a, word b) noexcept { return (a & ~flags) == (b & ~flags); }
 
-    void spawn() { runner_.try_put(std::make_shared<witness>(*this)); }
+    void spawn() {
+        token run;
+        try {
+            run = std::make_shared<witness>(*this);
+            runner_.try_put(run);
+        } catch (...) {
+            if (run) {
+                run->heard = true; // there is no task that could be swallowed
+            }
+            change([](word now) { return now & ~task_due; });
+            throw;
+        }
+    }
+
+    void witness_came() {
+        const std::scoped_lock lock(leaving_);
+        ++witnesses_;
+    }
+    /// The last that is done with this object in a task's life: oneTBB destroys the task's message at its
+    /// end.
+    void witness_went() {
+        const std::scoped_lock lock(leaving_);
+        if (--witnesses_ == 0 && leaver_ != nullptr) {
+            leaver_->release();
+        }
+    }
+    [[nodiscard]] bool has_tasks() {
+        const std::scoped_lock lock(leaving_);
+        return witnesses_ > 0;
+    }
+
+    /// Until there is no task of ours; but not for long, as they may be in another arena.
+    void run_tasks() {
+        arena_wait wait;
+        {
+            const std::scoped_lock lock(leaving_);
+            if (witnesses_ == 0) {
+                return;
+            }
+            leaver_ = &wait;
+        }
+        {
+            alarms<arena_wait> in_time;
+            const alarms<arena_wait>::alarm end(in_time, wait,
+                                                std::chrono::steady_clock::now() + longest_search);
+            wait.wait();
+        }
+        const std::scoped_lock lock(leaving_);
+        leaver_ = nullptr;
+    }
 
     /// The task begins. A helper may have been faster: then there is nothing to do, or the helper does it.
     void run_task() {
@@ -219,6 +288,9 @@ private:
     std::function<void()> swallowed_;
     std::atomic<word> state_{0};
     std::atomic<std::thread::id> runner_thread_{};
+    std::mutex leaving_;
+    std::size_t witnesses_ = 0;    ///< of tasks that have not been destroyed; guarded by leaving_
+    arena_wait* leaver_ = nullptr; ///< guarded by leaving_
     tbb::flow::function_node<token, tbb::flow::continue_msg> runner_;
 };
 

@@ -214,13 +214,27 @@ std::int64_t pool::sweep_if_due() {
     return std::chrono::nanoseconds(sweep_at_ - now).count();
 }
 
-bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::time_point deadline) {
-    return in_flight() > 0 && for_outcomes_.wait([this] { return window_.peek().has_value(); }, deadline,
-                                                 [&collecting] {
-                                                     collecting.unlock();
-                                                     std::this_thread::yield();
-                                                     collecting.lock();
-                                                 });
+bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::time_point deadline,
+                         std::size_t most_inside) {
+    if (in_flight() == 0 || in_flight() > most_inside) {
+        return false;
+    }
+    const auto is_there = [this] { return window_.peek().has_value(); };
+    const auto give_way = [&collecting] {
+        collecting.unlock();
+        std::this_thread::yield();
+        collecting.lock();
+    };
+    return for_outcomes_.wait([&] { return is_there() || in_flight() > most_inside; }, deadline, give_way) &&
+           is_there();
+}
+
+bool pool::look_out() {
+    if (!for_outcomes_.is_worth_it()) {
+        return false;
+    }
+    window_.disarm();
+    return true;
 }
 
 bool pool::rest() {

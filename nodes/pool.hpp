@@ -18,6 +18,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -104,10 +105,17 @@ public:
         window_.disarm();
         requests_.disarm_for_room();
     }
+    /// True if outcomes have often come within a moment (see wait_a_moment) of late, so that it is worth
+    /// while to look for the next one from now on, instead of being rung for it. Then takes back what rest
+    /// has registered.
+    [[nodiscard]] bool look_out();
     /// Waits a moment (options.spin, and not beyond `deadline`) for the next outcome, if there are messages
-    /// inside. True: it is there. `collecting` is held again at the end; meanwhile others may collect, too.
+    /// inside, and while there are not more than `most_inside`. True: it is there. `collecting` is held again
+    /// at the end; meanwhile others may collect, too.
     [[nodiscard]] bool wait_a_moment(std::unique_lock<polite_mutex>& collecting,
-                                     spinner::time_point deadline = spinner::time_point::max());
+                                     spinner::time_point deadline = spinner::time_point::max(),
+                                     std::size_t most_inside = any_number);
+    static constexpr std::size_t any_number = std::numeric_limits<std::size_t>::max();
 
     /// Gives up what is inside: what no worker has claimed comes out as a failure at once, what one has
     /// claimed when he is through or, with options.kill_on_cancel, killed. Thread-safe.

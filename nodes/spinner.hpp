@@ -43,8 +43,8 @@ public:
         return false;
     }
 
-private:
-    bool is_worth_it() {
+    /// True if wait would look at all. When it would not, every 32nd call says that it may be tried again.
+    [[nodiscard]] bool is_worth_it() {
         if (time_ > most_ / 16) {
             return true;
         }
@@ -57,6 +57,7 @@ private:
         return true;
     }
 
+private:
     std::chrono::nanoseconds most_;
     std::chrono::nanoseconds time_;
     unsigned skipped_ = 0;

@@ -169,10 +169,15 @@ public:
     [[nodiscard]] nodes::polite_mutex& collecting() const noexcept { return pool_.collecting(); }
     [[nodiscard]] bool rest() { return pool_.rest(); }
     void disarm() { pool_.disarm(); }
+    [[nodiscard]] bool look_out() { return pool_.look_out(); }
     [[nodiscard]] bool
     wait_a_moment(std::unique_lock<nodes::polite_mutex>& collecting,
                   nodes::spinner::time_point deadline = nodes::spinner::time_point::max()) {
         return pool_.wait_a_moment(collecting, deadline);
+    }
+    /// The same, while no more than one message is inside.
+    [[nodiscard]] bool wait_for_single(std::unique_lock<nodes::polite_mutex>& collecting) {
+        return pool_.wait_a_moment(collecting, nodes::spinner::time_point::max(), 1);
     }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
     [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }

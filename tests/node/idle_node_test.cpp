@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// A message that comes into a node in which nothing is: who waits for its outcome, and who need not be woken.
+#include "fuzz/counted_memory.hpp"
+#include "support/catch.hpp"
+#include "support/leftovers.hpp"
+#include "support/recorder.hpp"
+#include "support/shared_flags.hpp"
+
+#include <forkflow/ordered_process_node.hpp>
+
+#include <oneapi/tbb/task_arena.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using forkflow::pool_options;
+using forkflow_test::bounded_test;
+using forkflow_test::recorder;
+using forkflow_test::shared_flags;
+
+namespace {
+
+using number = std::uint32_t;
+using node_of_numbers = forkflow::ordered_process_node<number, number>;
+
+/// No outcome is late.
+constexpr auto for_ever = 1h;
+
+/// How often threads of this program went to sleep, but for the calling one and the supervisor, which has its
+/// own business now and then.
+std::uint64_t sleeps_of_others() {
+    std::uint64_t sleeps = 0;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream status(thread.path() / "status");
+        std::string line;
+        bool counts = thread.path().filename() != std::to_string(::gettid());
+        while (std::getline(status, line)) {
+            counts = counts && line.find("ff-supervisor") == std::string::npos;
+            constexpr std::string_view field = "voluntary_ctxt_switches:";
+            if (counts && line.starts_with(field)) {
+                sleeps += std::stoull(line.substr(field.size()));
+            }
+        }
+    }
+    return sleeps;
+}
+
+} // namespace
+
+TEST_CASE("The outcome of a single message wakes no thread but the one that waits for the graph") {
+    const bounded_test bounds;
+    tbb::task_arena one_thread(1);
+    one_thread.execute([] {
+        tbb::flow::graph graph;
+        node_of_numbers node(graph, pool_options{.workers = 1, .spin = for_ever, .testing = {.looks = false}},
+                             [](number message) { return message; });
+        const recorder<number> results(graph, node);
+        auto send = [&, next = number{0}](number count) mutable {
+            for (; count > 0; --count) {
+                node.try_put(next++);
+                graph.wait_for_all();
+                REQUIRE(results.size() == next);
+            }
+        };
+        send(1); // the worker is there
+        const std::uint64_t before = sleeps_of_others();
+        send(200);
+        // Else at least one for each message. Some there may be: where a message takes 20 ms because the
+        // machine is busy, the node looks whether its graph was cancelled.
+        CHECK(sleeps_of_others() - before < 100);
+    });
+}
+
+TEST_CASE("The only thread of a graph does not wait for outcomes while it has other tasks") {
+    const bounded_test bounds;
+    const shared_flags flags(1); // released
+    tbb::task_arena one_thread(1);
+    one_thread.execute([&] {
+        tbb::flow::graph graph;
+        node_of_numbers node(graph, pool_options{.workers = 2, .spin = for_ever}, [&](number message) {
+            flags.wait_for(0);
+            return message;
+        });
+        const recorder<number> results(graph, node);
+        tbb::flow::function_node<number> release(graph, tbb::flow::serial, [&](number) { flags.set(0); });
+        release.try_put(0); // its task is older than the node's, which therefore comes first
+        node.try_put(0);
+        node.try_put(1);
+        graph.wait_for_all();
+        CHECK(results.values() == std::vector<number>{0, 1});
+    });
+}
+
+TEST_CASE("A message is not lost if there is no memory for the task that waits for its outcome") {
+    const bounded_test bounds;
+    tbb::flow::graph graph;
+    node_of_numbers node(graph, pool_options{.workers = 1, .testing = {.looks = false}},
+                         [](number message) { return message; });
+    const recorder<number> results(graph, node);
+    for (number message = 0; message < 100; ++message) {
+        {
+            const forkflow_fuzz::memory_budget none(0);
+            CHECK(node.try_put(message));
+        }
+        graph.wait_for_all();
+        REQUIRE(results.size() == message + 1);
+    }
+}
+
+TEST_CASE("Nodes are destroyed at once right after they were given messages that do not end") {
+    const bounded_test bounds;
+    for (const int threads : {1, 2}) {
+        tbb::task_arena arena(threads);
+        arena.execute([] {
+            tbb::flow::graph graph;
+            const auto endless = [](number message) {
+                while (true) {
+                    ::pause();
+                }
+                return message;
+            };
+            node_of_numbers one(graph, 1, endless);
+            node_of_numbers other(graph, 1, endless);
+            one.try_put(1);
+            other.try_put(1); // which must not wait for the first, as the graph does
+        });
+    }
+}
