@@ -87,8 +87,8 @@ struct pool_options {
     /// which cannot be cancelled, do not care.
     bool kill_on_cancel = false;
     /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
-    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time. In an arena
-    /// of one thread the node's task looks again only for a message that is alone inside.
+    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time. In an
+    /// arena of one thread the node's task looks again only for a message that is alone inside.
     std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.
