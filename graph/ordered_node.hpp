@@ -87,7 +87,7 @@ protected:
         , arrivals_(hold_, predecessors_, schedule_, stream_) {
         start_stream();
     }
-    /// Drops what is inside. If the pump is due, its task refers to this node, so the graph is waited for.
+    /// Drops what is inside. A task of the pump refers to this node, so it is waited for.
     ~ordered_node() override {
         complete_.store(false);
         hold_.retire();
