@@ -31,7 +31,8 @@ namespace forkflow::graph {
 /// heard, and `swallowed` is called instead.
 ///
 /// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed
-/// meanwhile, and how many requests there were.
+/// meanwhile, and how many requests there were. Beside it the witnesses are counted, as a destructor has to
+/// know when no task refers to this any more: due() ends a little earlier.
 class pump_schedule {
 public:
     /// How the pump runs: until nothing is left to do, or until a thread that helps may go.
@@ -200,20 +201,21 @@ private:
 
     /// Until there is no task of ours; but not for long, as they may be in another arena.
     void run_tasks() {
+        if (!has_tasks()) {
+            return;
+        }
         arena_wait wait;
+        alarms<arena_wait> in_time;
+        // Before anybody knows of the wait, as it throws where there is no thread to be had.
+        const alarms<arena_wait>::alarm end(in_time, wait, std::chrono::steady_clock::now() + longest_search);
         {
             const std::scoped_lock lock(leaving_);
-            if (witnesses_ == 0) {
-                return;
-            }
             leaver_ = &wait;
+            if (witnesses_ == 0) {
+                wait.release();
+            }
         }
-        {
-            alarms<arena_wait> in_time;
-            const alarms<arena_wait>::alarm end(in_time, wait,
-                                                std::chrono::steady_clock::now() + longest_search);
-            wait.wait();
-        }
+        wait.wait();
         const std::scoped_lock lock(leaving_);
         leaver_ = nullptr;
     }

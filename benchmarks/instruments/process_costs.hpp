@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,6 +15,8 @@
 #include <unistd.h>
 
 namespace forkflow_benchmark {
+
+using forkflow_test::field_of;
 
 struct process_costs {
     std::uint64_t sleeps = 0; ///< voluntary context switches: each ends with a wakeup
@@ -33,20 +34,6 @@ struct process_costs {
                 late.minor_faults - early.minor_faults};
     }
 };
-
-/// The number behind `name` in a file of /proc such as status or smaps_rollup; 0 if it is not there.
-inline std::uint64_t field_of(const std::filesystem::path& file, const std::string& name) {
-    std::ifstream from(file);
-    std::uint64_t value = 0;
-    for (std::string word; from >> word;) {
-        if (word == name) {
-            from >> value;
-            break;
-        }
-        from.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-    }
-    return value;
-}
 
 inline process_costs costs_of_thread(const std::filesystem::path& thread) {
     process_costs costs{.sleeps = field_of(thread / "status", "voluntary_ctxt_switches:")};

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <system_error>
 
@@ -110,16 +111,21 @@ bool all_children_end_within(std::chrono::milliseconds limit) {
     });
 }
 
-long resident_kib() {
-    std::ifstream file("/proc/self/status");
-    for (std::string word; file >> word;) {
-        if (word == "VmRSS:") {
-            long kib = 0;
-            file >> kib;
-            return kib;
+std::uint64_t field_of(const std::filesystem::path& file, const std::string& name) {
+    std::ifstream from(file);
+    std::uint64_t value = 0;
+    for (std::string word; from >> word;) {
+        if (word == name) {
+            from >> value;
+            break;
         }
+        from.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
     }
-    return 0;
+    return value;
+}
+
+long resident_kib() {
+    return static_cast<long>(field_of("/proc/self/status", "VmRSS:"));
 }
 
 } // namespace forkflow_test

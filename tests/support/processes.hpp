@@ -3,6 +3,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -43,6 +45,9 @@ bool is_asleep(::pid_t task);
 
 /// Reaps until no child is left; false if one is still there after `limit`.
 bool all_children_end_within(std::chrono::milliseconds limit);
+
+/// The number behind `name` in a file of /proc such as status or smaps_rollup; 0 if it is not there.
+std::uint64_t field_of(const std::filesystem::path& file, const std::string& name);
 
 /// Resident memory of this process, in KiB.
 long resident_kib();
