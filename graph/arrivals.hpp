@@ -10,6 +10,7 @@
 #include <forkflow/graph/predecessors.hpp>
 #include <forkflow/graph/pump_schedule.hpp>
 #include <forkflow/graph/wait_hold.hpp>
+#include <forkflow/nodes/cache_line.hpp>
 
 #include <algorithm>
 #include <array>
@@ -458,6 +459,7 @@ private:
     pump_schedule& schedule_;
     std::optional<Stream>& stream_;
 
+    [[maybe_unused]] nodes::cache_line_gap putting_{};
     mutable std::mutex mutex_;
     queue queue_;             ///< of a queueing node: what came when there was no room
     std::size_t filling_ = 0; ///< so many of the first of the queue have their numbers already

@@ -2,16 +2,21 @@
 // What waits for room in a queueing node: filled by many, emptied by one, who hardly ever meet.
 #pragma once
 
+#include <forkflow/nodes/large_memory.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <new>
 #include <utility>
 #include <vector>
 
 namespace forkflow::graph {
 
 /// A queue of chunks: the taker has one for itself, so that it needs the lock of those who push once per
-/// batch. Emptied chunks are filled again, but no more of them are kept than wait to be emptied, and one.
+/// batch. Emptied chunks are filled again, but no more places are kept for that than messages wait, and a
+/// small chunk's. As long as much waits, new chunks are large: who pushes would else spend its time in page
+/// faults.
 ///
 /// All but `at` is for who holds the lock that all share; `refill`, `at` and `taken` are for one thread.
 template <class Message>
@@ -57,18 +62,29 @@ public:
     }
 
 private:
-    using chunk = std::vector<Message>;
+    using chunk = std::vector<Message, nodes::large_allocator<Message>>;
 
-    static constexpr std::size_t messages_in_chunk =
-        std::max<std::size_t>((std::size_t{16} << 10U) / sizeof(Message), 1);
+    static constexpr std::size_t messages_in(std::size_t bytes) noexcept {
+        return std::max<std::size_t>(bytes / sizeof(Message), 1);
+    }
+    static constexpr std::size_t messages_in_chunk = messages_in(std::size_t{16} << 10U);
+    static constexpr std::size_t messages_in_large_chunk = messages_in(nodes::large_piece_bytes);
+    /// As soon as a quarter of a large one waits.
+    static constexpr std::size_t many = std::max(messages_in_large_chunk / 4, messages_in_chunk);
 
     void add_chunk() {
-        if (spare_.empty()) {
-            chunks_.emplace_back().reserve(messages_in_chunk);
-        } else {
+        if (!spare_.empty()) {
             chunks_.push_back(std::move(spare_.back()));
             spare_.pop_back();
+            return;
         }
+        chunk added;
+        try {
+            added.reserve(size_ < many ? messages_in_chunk : messages_in_large_chunk);
+        } catch (const std::bad_alloc&) { // there may be room for a small one
+            added.reserve(messages_in_chunk);
+        }
+        chunks_.push_back(std::move(added));
     }
     void recycle() {
         current_.clear();
@@ -77,9 +93,12 @@ private:
             spare_.push_back(std::move(current_));
         }
         current_ = chunk();
-        while (spare_.size() > chunks_.size() + 1) {
-            spare_.pop_back();
-        }
+        std::size_t spare_places = 0;
+        std::erase_if(spare_, [&](const chunk& one) {
+            const bool too_many = spare_places + one.capacity() > size_ + messages_in_chunk;
+            spare_places += too_many ? 0 : one.capacity();
+            return too_many;
+        });
     }
 
     std::deque<chunk> chunks_;

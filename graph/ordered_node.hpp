@@ -9,6 +9,7 @@
 #include <forkflow/graph/pump_schedule.hpp>
 #include <forkflow/graph/successors.hpp>
 #include <forkflow/graph/wait_hold.hpp>
+#include <forkflow/nodes/cache_line.hpp>
 #include <forkflow/nodes/failure.hpp>
 
 #include <oneapi/tbb/task_arena.h>
@@ -431,6 +432,7 @@ private:
 
     const tbb::flow::node_priority_t priority_;
     const stream_maker make_stream_;
+    [[maybe_unused]] nodes::cache_line_gap putting_{};
     wait_hold hold_;
 
     /// So many of the next outcomes belong to abandoned messages. Guarded by collecting.
@@ -441,11 +443,13 @@ private:
     // first run_next_ have been offered; with_successors_ is 1 while the last of these may not be settled.
     // Snapshots look at them: all but run_next_ changes with collecting held, and an outcome is as it was
     // taken.
+    [[maybe_unused]] nodes::cache_line_gap pumping_{};
     std::vector<typename Stream::outcome_type> run_;
     std::atomic<std::size_t> run_next_ = 0;
     std::size_t run_released_ = 0;
     std::size_t with_successors_ = 0;
 
+    [[maybe_unused]] nodes::cache_line_gap others_{};
     predecessors<Input> predecessors_;
     successors<Output> successors_;
     pump_schedule schedule_;

@@ -64,6 +64,12 @@
 // Numbers may be committed out of turn. A worker stops at the first that is not; so who commits s rings one
 // sleeper for s, and one for each ready message that follows s without a gap.
 //
+// Counting what waits or runs: the states are looked at from the first number that has not finished on, to the
+// first that *stops workers*: one that is not committed, or ready for any of them. No worker claims what lies
+// behind it, so all of that waits, but for what got its outcome without a worker: markers, messages that could
+// not be encoded, were withdrawn, or whose word was spoilt. The newest of those is noted before its state is
+// written; in front of it each state is looked at.
+//
 // Capacity: a number is reserved only while fewer than `requests` messages wait or run and fewer than
 // requests + window are in flight. States and requests have a power of two of slots, at least as many as that,
 // because s mod n must go on counting across the wrap of s.
@@ -164,6 +170,7 @@
 // clang-format on
 #pragma once
 
+#include <forkflow/nodes/cache_line.hpp>
 #include <forkflow/nodes/sequence.hpp>
 
 #include <atomic>
@@ -173,9 +180,8 @@
 
 namespace forkflow::nodes {
 
-inline constexpr std::size_t cache_line_bytes = 64;
 inline constexpr std::size_t page_bytes = 4096;
-inline constexpr std::size_t slot_bytes = 256;     ///< one slot of a ring: header and inline payload
+inline constexpr std::size_t inline_bytes = 256;   ///< so long may a payload be that lies in its slot
 inline constexpr std::size_t max_workers = 1023;   ///< seats are 10 bits; the last one stands for the parent
 inline constexpr std::uint32_t parent_seat = 1023; ///< the owner of what the parent itself fails
 inline constexpr std::uint32_t max_attempts = 31;  ///< attempts are 5 bits
@@ -303,14 +309,13 @@ struct alignas(cache_line_bytes) last_words {
 /// How a result ends up in its slot.
 enum class result_kind : std::uint32_t { value, failure };
 
-/// In front of each slot's inline payload, in both rings. A payload that does not fit the slot lies in the
-/// slot's extent.
+/// One for each slot, in both rings. They lie side by side, so that a payload begins with a cache line. A
+/// payload that does not fit its slot lies in the slot's extent.
 struct slot_header {
     std::uint64_t length_bytes;
     std::uint32_t kind;   ///< a result_kind
     std::uint32_t number; ///< the sequence, for checks
 };
-inline constexpr std::size_t inline_bytes = slot_bytes - sizeof(slot_header);
 
 static_assert(
     state_word::unpacked(state_word{7, message_state::published, 31, 1023, incarnation_mask}.packed()) ==
@@ -325,6 +330,6 @@ static_assert(sizeof(place_words) == 16);
 static_assert(sizeof(seat_set) == 2 * cache_line_bytes && sizeof(slot_header) == 16 &&
               alignof(slot_header) == 8);
 static_assert(offsetof(parent_bell, rings) == 4 && offsetof(seat_block, bell) == 0);
-static_assert(inline_bytes % 16 == 0 && std::has_single_bit(slot_bytes));
+static_assert(inline_bytes % cache_line_bytes == 0);
 
 } // namespace forkflow::nodes

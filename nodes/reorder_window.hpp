@@ -62,9 +62,11 @@ private:
     [[nodiscard]] bool is_outcome(const state_word& word, sequence number) const;
 
     const rings& shared_;
+    [[maybe_unused]] cache_line_gap collectors_{};
     std::atomic<sequence> next_to_emit_;
     std::atomic<sequence> released_; ///< the number behind the last one that was released
     std::uint32_t released_since_admission_ = 0;
+    [[maybe_unused]] cache_line_gap others_{};
 };
 
 } // namespace forkflow::nodes

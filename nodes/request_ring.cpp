@@ -21,7 +21,10 @@ request_ring::request_ring(const rings& shared, const reorder_window& window, fa
     , window_(window)
     , failures_(failures)
     , guard_(guard)
+    , oldest_(shared.first())
+    , finished_to_(shared.first())
     , next_(shared.first())
+    , newest_finished_here_(shared.first() - 1)
     , bytes_(shared.window_bytes(), shared.max_message_bytes(), shared.capacity()) {}
 
 std::optional<sequence> request_ring::try_reserve(message_kind kind) {
@@ -31,6 +34,9 @@ std::optional<sequence> request_ring::try_reserve(message_kind kind) {
     }
     spare_ -= spare_ > 0 ? 1 : 0; // a marker waits too, until it is committed
     const sequence number = next_.load(std::memory_order_relaxed);
+    if (constexpr sequence often_enough = 1U << 24U; number % often_enough == 0) {
+        note_finished_here(number); // so that what stands there never lags by half of all numbers
+    }
     if (kind == message_kind::request) {
         bytes_.reserve(number);
     }
@@ -44,48 +50,95 @@ bool request_ring::has_room(std::size_t more) {
 }
 
 bool request_ring::room_for(message_kind kind, std::size_t more) noexcept {
-    const std::size_t in_flight = next_.load(std::memory_order_relaxed) - window_.next_to_emit();
-    if (in_flight + more > shared_.requests() + shared_.window()) {
-        return false;
-    }
     if (kind == message_kind::request && !bytes_.has_room(more)) {
         return false;
     }
-    // The count is needed only when more are in flight than may be unfinished, and once for all that it finds
-    // room for: what was finished then stays finished.
-    if (kind == message_kind::marker || in_flight + more <= shared_.requests() || more <= spare_) {
+    const sequence next = next_.load(std::memory_order_relaxed);
+    const auto surely = [&] {
+        const std::size_t in_flight = next - oldest_;
+        return in_flight + more <= shared_.requests() ||
+               (in_flight + more <= shared_.requests() + shared_.window() &&
+                (kind == message_kind::marker || more <= spare_));
+    };
+    if (surely()) { // without a look at what the collector writes all the time
         return true;
     }
-    const census counted = count();
-    const std::size_t unfinished = counted.waiting + counted.running;
+    see_what_has_left();
+    if (surely()) {
+        return true;
+    }
+    if (next - oldest_ + more > shared_.requests() + shared_.window()) {
+        return false;
+    }
+    // Once for all that it finds room for: what was finished then stays finished.
+    const std::size_t unfinished = unfinished_before(next);
     spare_ = unfinished < shared_.requests() ? shared_.requests() - unfinished : 0;
     return more <= spare_;
 }
 
-std::uint32_t request_ring::unfinished_in_window() const noexcept {
-    const sequence end = window_.next_to_emit() + shared_.window();
-    const census counted = count_until(before(end, next()) ? end : next());
-    return counted.waiting + counted.running;
+void request_ring::see_what_has_left() noexcept {
+    oldest_ = window_.next_to_emit();
+    if (before(finished_to_, oldest_)) {
+        finished_to_ = oldest_;
+    }
+}
+
+std::size_t request_ring::unfinished_before(sequence end) noexcept {
+    while (before(finished_to_, end) && look_at(finished_to_).at >= progress::finished) {
+        ++finished_to_;
+    }
+    std::size_t unfinished = 0;
+    for (sequence number = finished_to_; before(number, end); ++number) {
+        const glance seen = look_at(number);
+        if (seen.stops_workers && !before(number, newest_finished_here_.load(std::memory_order_seq_cst))) {
+            return unfinished + (end - number);
+        }
+        unfinished += seen.at < progress::finished ? 1 : 0;
+    }
+    return unfinished;
+}
+
+request_ring::glance request_ring::look_at(sequence number) const noexcept {
+    const state_word seen = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
+    const std::int32_t age = distance(number, seen.number);
+    if (age < 0) { // reserved
+        return {.at = progress::waiting, .stops_workers = true};
+    }
+    if (age > 0 || seen.state == message_state::empty) { // emitted meanwhile
+        return {.at = progress::emitted, .stops_workers = false};
+    }
+    if (!seen.unfinished()) {
+        return {.at = progress::finished, .stops_workers = false};
+    }
+    return {.at = seen.owned() ? progress::running : progress::waiting,
+            .stops_workers = seen.state == message_state::ready && !seen.has_heir()};
 }
 
 request_ring::census request_ring::count() const noexcept {
-    return count_until(next());
-}
-
-request_ring::census request_ring::count_until(sequence end) const noexcept {
     census counted;
+    const sequence end = next();
     for (sequence number = window_.next_to_emit(); before(number, end); ++number) {
-        const state_word seen = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
-        const std::int32_t age = distance(number, seen.number);
-        if (age < 0 || (age == 0 && seen.state == message_state::ready)) { // reserved, or committed
+        switch (look_at(number).at) {
+        case progress::waiting:
             ++counted.waiting;
-        } else if (age == 0 && seen.owned()) {
+            break;
+        case progress::running:
             ++counted.running;
-        } else if (age == 0 && seen.state != message_state::empty) { // not emitted since the loop began
+            break;
+        case progress::finished:
             ++counted.finished;
+            break;
+        case progress::emitted:
+            break;
         }
     }
     return counted;
+}
+
+void request_ring::note_finished_here(sequence number) noexcept {
+    sequence newest = newest_finished_here_.load(std::memory_order_seq_cst);
+    while (before(newest, number) && !newest_finished_here_.compare_exchange_weak(newest, number)) {
+    }
 }
 
 void request_ring::commit_request(sequence number, std::size_t length_bytes) {
@@ -128,6 +181,7 @@ void request_ring::commit_failure(sequence number, failure outcome) {
 
 void request_ring::finish(sequence number, message_state state) {
     count_bytes(number, 0);
+    note_finished_here(number); // before the state, for who looks at both after (D4)
     const state_word word{.number = number, .state = state};
     shared_.commits().begin(number, state);
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst); // (D3), (D4)
@@ -146,6 +200,14 @@ void request_ring::count_bytes(sequence number, std::size_t bytes) {
     }
 }
 
+std::uint32_t request_ring::unfinished_in_window() {
+    const std::scoped_lock lock(reserving_);
+    see_what_has_left();
+    const sequence end = oldest_ + shared_.window();
+    const sequence next = next_.load(std::memory_order_relaxed);
+    return static_cast<std::uint32_t>(unfinished_before(before(end, next) ? end : next));
+}
+
 bool request_ring::arm_for_room() {
     // As late as possible, so that rings are few, but before the workers that are running run out of
     // requests, and not later than they can get on by themselves while the collector takes nothing.
@@ -153,8 +215,10 @@ bool request_ring::arm_for_room() {
     const std::uint32_t late = (std::max(shared_.requests(), workers) - workers) / 2;
     std::atomic<std::int32_t>& countdown = shared_.bell().room_countdown;
     for (bool counting = false; !has_room(); counting = true) { // (D4): say so, then look again
-        const auto spare = static_cast<std::int32_t>(std::max(std::min(late, unfinished_in_window()), 1U));
+        // Loaded before the count, for what is published in between: it makes the countdown look too long,
+        // never too short.
         std::int32_t counted = countdown.load(std::memory_order_seq_cst);
+        const auto spare = static_cast<std::int32_t>(std::max(std::min(late, unfinished_in_window()), 1U));
         // A countdown that is under way goes on: somebody else waits for it. What was finished before it
         // began was not counted, so it may turn out to be too long.
         if (counting && counted > 0 && counted <= spare) {
@@ -244,6 +308,7 @@ bool request_ring::fail_if_ready(sequence number, const failure& reason) {
         return false;
     }
     failures_.put(number, reason);
+    note_finished_here(number);
     word.state = message_state::failed;
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
     return true;

@@ -61,6 +61,10 @@ public:
     /// reason stays. For one thread.
     void fail_all(const failure& reason);
 
+    /// To be called before this message gets its outcome without a worker, by whoever gives it; also if it
+    /// may not get it after all.
+    void note_finished_here(sequence number) noexcept;
+
     /// The number that the next message will get.
     [[nodiscard]] sequence next() const noexcept { return next_.load(std::memory_order_acquire); }
     /// The messages in flight by what became of them. Exact while nothing moves; costs one look at each of
@@ -74,9 +78,20 @@ public:
 
 private:
     [[nodiscard]] bool room_for(message_kind kind, std::size_t more) noexcept;
-    [[nodiscard]] census count_until(sequence end) const noexcept;
+    void see_what_has_left() noexcept;
+    /// How far a message is.
+    enum class progress { waiting, running, finished, emitted };
+    struct glance {
+        progress at;
+        bool stops_workers; ///< no worker claims what comes after it as long as it is as it is
+    };
+    [[nodiscard]] glance look_at(sequence number) const noexcept;
+    /// How many of those before `end` wait or run. With `reserving_` held. Costs a look at each that has
+    /// finished since the last time, and at those in front of the first that waits for any worker: as workers
+    /// stop there, all behind it wait, too, but for what the parent itself has finished.
+    [[nodiscard]] std::size_t unfinished_before(sequence end) noexcept;
     /// How many results can still be published before the collector takes one.
-    [[nodiscard]] std::uint32_t unfinished_in_window() const noexcept;
+    [[nodiscard]] std::uint32_t unfinished_in_window();
     void wake_workers(sequence number) const;
     void finish(sequence number, message_state state);
     /// True if some did.
@@ -89,13 +104,20 @@ private:
     const reorder_window& window_;
     failure_shelf& failures_;
     word_guard& guard_;
+    [[maybe_unused]] cache_line_gap producers_{};
     std::mutex reserving_;
-    std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
+    // All guarded by reserving_; they lag by a few laps at the most, as more numbers are given only after a
+    // look at what has left.
+    std::size_t spare_ = 0; ///< so many requests may surely come in
+    sequence oldest_;       ///< all before it have left
+    sequence finished_to_;  ///< all before it have finished
     std::atomic<sequence> next_;
+    std::atomic<sequence> newest_finished_here_; ///< of those that got their outcome without a worker
     byte_budget bytes_;
     std::atomic<const failure*> broken_{nullptr};
     std::optional<failure> reason_;           ///< written once, before broken_ points to it
     std::atomic<std::uint64_t> withdrawn_{0}; ///< withdrawn_bit | the number before which all was withdrawn
+    [[maybe_unused]] cache_line_gap others_{};
 };
 
 } // namespace forkflow::nodes

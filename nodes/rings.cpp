@@ -28,14 +28,6 @@ constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
 
 } // namespace
 
-std::span<const std::byte> slot::payload(std::size_t length_bytes) const noexcept {
-    if (length_bytes <= inline_area.size()) {
-        return inline_area.first(length_bytes);
-    }
-    return length_bytes <= extent.size() ? std::span<const std::byte>(extent.first(length_bytes))
-                                         : std::span<const std::byte>();
-}
-
 rings::rings(const pool_options& options, sequence first, std::optional<descriptor> existing)
     : workers_(options.workers)
     , seats_(options.workers + (options.recycles() ? 1 : 0))
@@ -51,12 +43,14 @@ rings::rings(const pool_options& options, sequence first, std::optional<descript
     , pages_there_offset_(orders_offset + seats_ * sizeof(relief_order))
     , request_slots_offset_(
           round_up(pages_there_offset_ + seats_ * places_ * sizeof(std::atomic<std::uint32_t>), page_bytes))
-    , request_extents_offset_(round_up(request_slots_offset_ + capacity_ * slot_bytes, page_bytes))
+    , request_headers_offset_(request_slots_offset_ + capacity_ * inline_bytes)
+    , request_extents_offset_(round_up(request_headers_offset_ + capacity_ * sizeof(slot_header), page_bytes))
     , last_words_offset_(round_up(seats_offset + seats_ * sizeof(seat_block), cache_line_bytes))
     , states_offset_(last_words_offset_ + seats_ * sizeof(last_words))
     , held_pages_offset_(states_offset_ + capacity_ * sizeof(state_cell))
     , open_bytes_(held_pages_offset_ + window_slots_ * sizeof(std::atomic<std::uint32_t>))
-    , place_words_offset_(places_ * slot_bytes)
+    , result_headers_offset_(places_ * inline_bytes)
+    , place_words_offset_(result_headers_offset_ + round_up(places_ * sizeof(slot_header), cache_line_bytes))
     , result_extents_offset_(round_up(place_words_offset_ + places_ * sizeof(place_words), page_bytes))
     , buffers_offset_(request_extents_offset_ + capacity_ * extent_bytes_)
     , buffer_bytes_(round_up(options.buffer_bytes, page_bytes))
@@ -99,14 +93,6 @@ void rings::set_up() {
     for (std::uint32_t seat = 0; seat < seats_; ++seat) {
         order_for(seat).seat.store(parent_seat, std::memory_order_relaxed);
     }
-}
-
-slot rings::slot_at(std::byte* base, std::size_t slots, std::size_t extents,
-                    std::size_t index) const noexcept {
-    std::byte* const header = base + slots + index * slot_bytes;
-    return {.header = *at<slot_header>(header, 0),
-            .inline_area = {header + sizeof(slot_header), inline_bytes},
-            .extent = {base + extents + index * extent_bytes_, extent_bytes_}};
 }
 
 void rings::ring_seat(std::uint32_t index) const noexcept {

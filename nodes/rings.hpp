@@ -17,11 +17,17 @@ namespace forkflow::nodes {
 /// One slot of either ring: its header, the payload that fits in it, and the extent for one that does not.
 struct slot {
     slot_header& header;
-    std::span<std::byte> inline_area; ///< inline_bytes long, 16-aligned
+    std::span<std::byte> inline_area; ///< inline_bytes long, in cache lines of its own
     std::span<std::byte> extent;      ///< page-aligned, address space until touched
 
     /// The payload of `length_bytes`; empty if that is more than the slot can hold.
-    [[nodiscard]] std::span<const std::byte> payload(std::size_t length_bytes) const noexcept;
+    [[nodiscard]] std::span<const std::byte> payload(std::size_t length_bytes) const noexcept {
+        if (length_bytes <= inline_area.size()) {
+            return inline_area.first(length_bytes);
+        }
+        return length_bytes <= extent.size() ? std::span<const std::byte>(extent.first(length_bytes))
+                                             : std::span<const std::byte>();
+    }
 };
 
 /// One of the places for results.
@@ -121,11 +127,13 @@ public:
         return where.seat < seats_ && where.place < places_;
     }
     [[nodiscard]] slot request(sequence number) const noexcept {
-        return slot_at(memory_.sealed(), request_slots_offset_, request_extents_offset_,
+        return slot_at(memory_.sealed(),
+                       {request_headers_offset_, request_slots_offset_, request_extents_offset_},
                        number & (capacity_ - 1));
     }
     [[nodiscard]] slot result(result_place where) const noexcept {
-        return slot_at(memory_.own(where.seat), 0, result_extents_offset_, where.place);
+        return slot_at(memory_.own(where.seat), {result_headers_offset_, 0, result_extents_offset_},
+                       where.place);
     }
     /// The parent's own: workers have a copy of no use.
     [[nodiscard]] commit_log& commits() const noexcept { return commits_; }
@@ -195,8 +203,18 @@ private:
     static T* at(std::byte* base, std::size_t offset) noexcept {
         return reinterpret_cast<T*>(base + offset);
     }
-    [[nodiscard]] slot slot_at(std::byte* base, std::size_t slots, std::size_t extents,
-                               std::size_t index) const noexcept;
+    /// Where headers, inline areas and extents begin.
+    struct slot_offsets {
+        std::size_t headers;
+        std::size_t inline_areas;
+        std::size_t extents;
+    };
+    [[nodiscard]] slot slot_at(std::byte* base, const slot_offsets& offsets,
+                               std::size_t index) const noexcept {
+        return {.header = at<slot_header>(base, offsets.headers)[index],
+                .inline_area = {base + offsets.inline_areas + index * inline_bytes, inline_bytes},
+                .extent = {base + offsets.extents + index * extent_bytes_, extent_bytes_}};
+    }
 
     std::size_t workers_;
     std::size_t seats_;
@@ -211,11 +229,13 @@ private:
     sequence first_;
     std::size_t pages_there_offset_;
     std::size_t request_slots_offset_;
+    std::size_t request_headers_offset_;
     std::size_t request_extents_offset_;
     std::size_t last_words_offset_;
     std::size_t states_offset_;
     std::size_t held_pages_offset_;
     std::size_t open_bytes_;
+    std::size_t result_headers_offset_;
     std::size_t place_words_offset_;
     std::size_t result_extents_offset_;
     std::size_t buffers_offset_;

@@ -36,6 +36,15 @@ struct half_pool {
         now.incarnation = 3;
         set(now);
     }
+    /// The worker has died: only its heir may claim it.
+    void bequeath(sequence number) {
+        state_word now = word(number);
+        REQUIRE(now.state == message_state::claimed);
+        now.state = message_state::ready;
+        now.attempt = std::min(now.attempt + 1, max_attempts);
+        now.incarnation += 1;
+        set(now);
+    }
     void publish(sequence number) {
         const result_place where{.seat = 1, .place = (number - shared.first()) % shared.places()};
         shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = number};
@@ -57,7 +66,7 @@ struct half_pool {
     request_ring requests{shared, window, failures, guard};
 };
 
-enum class stage { reserved, ready, running, finished };
+enum class stage { reserved, ready, running, inherited, finished };
 
 struct model_message {
     sequence number;
@@ -77,6 +86,13 @@ struct model {
     }
     bool accepts(bool marker) const {
         return inside.size() < requests + window && (marker || unfinished() < requests);
+    }
+    /// What a worker claims that has nothing to do: the oldest that is ready, unless it stops before.
+    model_message* next_to_claim() {
+        const auto stops = std::find_if(inside.begin(), inside.end(), [](const auto& one) {
+            return one.now == stage::reserved || one.now == stage::ready;
+        });
+        return stops != inside.end() && stops->now == stage::ready ? &*stops : nullptr;
     }
     /// One of the messages in this stage, by chance; none if there is none.
     model_message* any(std::mt19937& random, stage wanted) {
@@ -116,15 +132,21 @@ void one_random_step(std::mt19937& random, half_pool& tested, model& expected) {
             }
         }
         break;
-    case 3:
-        if (model_message* const one = expected.any(random, stage::ready)) {
+    case 3: {
+        model_message* const inherited = expected.any(random, stage::inherited);
+        model_message* const one = inherited != nullptr ? inherited : expected.next_to_claim();
+        if (one != nullptr) {
             tested.claim(one->number);
             one->now = stage::running;
         }
         break;
+    }
     case 4: {
         model_message* const one = expected.any(random, stage::running);
-        if (one != nullptr && !before(tested.admitted(), one->number)) {
+        if (one != nullptr && random() % 4 == 0) {
+            tested.bequeath(one->number);
+            one->now = stage::inherited;
+        } else if (one != nullptr && !before(tested.admitted(), one->number)) {
             tested.publish(one->number);
             one->now = stage::finished;
         }
@@ -155,7 +177,7 @@ void check_alike(half_pool& tested, const model& expected) {
         return std::count_if(expected.inside.begin(), expected.inside.end(),
                              [&](const auto& one) { return one.now == wanted; });
     };
-    CHECK(counted.waiting == in(stage::reserved) + in(stage::ready));
+    CHECK(counted.waiting == in(stage::reserved) + in(stage::ready) + in(stage::inherited));
     CHECK(counted.running == in(stage::running));
     CHECK(counted.finished == in(stage::finished));
     CHECK(distance(tested.window.next_to_emit(), tested.requests.next()) ==
@@ -330,6 +352,23 @@ TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes la
     for (const sequence number : {first, first + 2, first + 3}) {
         CHECK(tested.failures.take(number).value().what == "first");
     }
+}
+
+TEST_CASE("Messages whose words were spoilt and mended are finished, also behind one that waits") {
+    half_pool tested(8, 8, 0);
+    for (sequence number = 0; number < 8; ++number) {
+        REQUIRE(tested.requests.try_reserve(message_kind::request) == number);
+        tested.requests.commit_request(number, 0);
+    }
+    CHECK_FALSE(tested.requests.has_room());
+    for (sequence number = 1; number < 8; ++number) {
+        tested.shared.state(number) = state_word{.number = number - 3, .attempt = 9}.packed();
+        REQUIRE(tested.guard.is_wild(number));
+        tested.requests.note_finished_here(number);
+        tested.guard.mend(number);
+    }
+    CHECK(tested.requests.has_room(7));
+    CHECK_FALSE(tested.requests.has_room(8));
 }
 
 TEST_CASE("A result whose header makes no sense is unsound, whatever a worker writes there") {

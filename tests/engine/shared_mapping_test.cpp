@@ -215,6 +215,7 @@ TEST_CASE("Fresh rings have the memory of all words and slots, and none for larg
     const std::size_t open_kib = resident_kib(shared.memory().open());
     CHECK(resident_kib(shared.memory().sealed()) == sealed_kib);
     CHECK(resident_kib(shared.memory().own(0)) == 4 * own_kib); // they are neighbours
+    constexpr std::size_t slot_bytes = inline_bytes + sizeof(slot_header);
     CHECK(sealed_kib <= 2048 * slot_bytes / 1024 + 4 * 1002 * 4 / 1024 + 12);
     CHECK(open_kib >= 2048 * sizeof(state_cell) / 1024);
     CHECK(open_kib <= 2048 * sizeof(state_cell) / 1024 + 12);
@@ -229,10 +230,10 @@ TEST_CASE("The slots of the rings are apart from each other") {
     const rings shared(options, 0U - 3);
     CHECK(shared.capacity() == 16);
     const auto check_apart = [](const slot& one, const slot& other) {
-        const auto* const from = reinterpret_cast<const std::byte*>(&one.header);
-        const auto* const next = reinterpret_cast<const std::byte*>(&other.header);
-        CHECK(from + slot_bytes <= next);
-        CHECK(one.inline_area.data() + one.inline_area.size() <= next);
+        CHECK(&one.header + 1 == &other.header);
+        CHECK(one.inline_area.size() == inline_bytes);
+        CHECK(one.inline_area.data() + one.inline_area.size() <= other.inline_area.data());
+        CHECK(reinterpret_cast<std::uintptr_t>(one.inline_area.data()) % cache_line_bytes == 0);
         CHECK(one.extent.data() + one.extent.size() <= other.extent.data());
         CHECK(one.extent.size() >= 100'000);
         CHECK(reinterpret_cast<std::uintptr_t>(one.inline_area.data()) % payload_alignment == 0);
@@ -241,6 +242,10 @@ TEST_CASE("The slots of the rings are apart from each other") {
         check_apart(shared.request(i), shared.request(i + 1));
         CHECK(&shared.request(i).header == &shared.request(i + shared.capacity()).header);
     }
+    const slot last_request = shared.request(shared.capacity() - 1);
+    CHECK(last_request.inline_area.data() + last_request.inline_area.size() <=
+          reinterpret_cast<std::byte*>(&shared.request(0).header));
+    CHECK(reinterpret_cast<std::byte*>(&last_request.header + 1) <= shared.request(0).extent.data());
     CHECK(shared.places() == 7);
     for (std::uint32_t seat = 0; seat < 3; ++seat) {
         for (std::uint32_t place = 0; place + 1 < shared.places(); ++place) {
@@ -248,7 +253,11 @@ TEST_CASE("The slots of the rings are apart from each other") {
             CHECK(&shared.words_of({seat, place}) + 1 == &shared.words_of({seat, place + 1}));
         }
         const slot last = shared.result({seat, shared.places() - 1});
-        CHECK(reinterpret_cast<std::byte*>(&last.header) + slot_bytes <=
+        const slot first = shared.result({seat, 0});
+        CHECK(first.inline_area.data() == shared.memory().own(seat));
+        CHECK(last.inline_area.data() + last.inline_area.size() <=
+              reinterpret_cast<std::byte*>(&first.header));
+        CHECK(reinterpret_cast<std::byte*>(&last.header + 1) <=
               reinterpret_cast<std::byte*>(&shared.words_of({seat, 0})));
         CHECK(reinterpret_cast<std::byte*>(&shared.words_of({seat, 0}) + shared.places()) <=
               shared.result({seat, 0}).extent.data());

@@ -123,10 +123,7 @@ TEST_CASE("A worker killed at any step costs an attempt, and no verified result"
 TEST_CASE("Results that their worker writes over once it has handed them in are failures that say so") {
     const auto outcomes = outcomes_after([](const wild_map& map, const writable_rings& rings) {
         std::mt19937_64 random(1);
-        const auto slots = map.part(rings, wild_part::results);
-        for (std::size_t at = 0; at < slots.size(); at += slot_bytes) { // all payloads; headers stay
-            scribble(slots.subspan(at + sizeof(slot_header), inline_bytes), wild_bytes::random, random);
-        }
+        scribble(map.part(rings, wild_part::payloads), wild_bytes::random, random); // headers stay
     });
     CHECK(faults(outcomes).empty());
     std::size_t overwritten = 0;
@@ -144,9 +141,9 @@ TEST_CASE("Results that their worker writes over once it has handed them in are 
 TEST_CASE("Records of failures that their worker writes over are failures that say so") {
     const auto outcomes = outcomes_after(
         [](const wild_map& map, const writable_rings& rings) {
-            const auto slots = map.part(rings, wild_part::results);
+            const auto payloads = map.part(rings, wild_part::payloads);
             for (std::size_t place = 0; place < map.places(); ++place) { // another kind of failure
-                slots[place * slot_bytes + sizeof(slot_header)] = std::byte{1};
+                payloads[place * inline_bytes] = std::byte{1};
                 map.extent(rings, place).front() = std::byte{1}; // where stacks are deep, the record is here
             }
         },
@@ -177,11 +174,10 @@ TEST_CASE("What a body throws arrives whole where results are verified, also if 
 
 TEST_CASE("A result passes for that of no other message") {
     const auto outcomes = outcomes_after([](const wild_map& map, const writable_rings& rings) {
-        const auto slots = map.part(rings, wild_part::results);
-        for (std::size_t at = slot_bytes; at < slots.size();
-             at += slot_bytes) { // each says what the first says
-            std::copy_n(slots.begin() + sizeof(slot_header), inline_bytes,
-                        slots.begin() + static_cast<std::ptrdiff_t>(at + sizeof(slot_header)));
+        const auto payloads = map.part(rings, wild_part::payloads);
+        for (std::size_t at = inline_bytes; at < payloads.size();
+             at += inline_bytes) { // each says what the first says
+            std::copy_n(payloads.begin(), inline_bytes, payloads.begin() + static_cast<std::ptrdiff_t>(at));
         }
     });
     CHECK(faults(outcomes).empty());

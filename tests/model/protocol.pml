@@ -100,6 +100,10 @@
 #define owned(w) (state_of(w) == claimed || state_of(w) == condemned)
 #define has_heir(w) (state_of(w) == ready && attempt_of(w) > 1)
 #define names(w, k, i) (seat_of(w) == (k) && incarnation_of(w) == (i))
+// No worker takes what lies behind it as long as it is as it is.
+#define stops_workers(w, index) \
+    (distance(sequence(index), number_of(w)) < 0 || \
+     (number_of(w) == sequence(index) && state_of(w) == ready && !has_heir(w)))
 #define unfinished(w) (state_of(w) == empty || state_of(w) == ready || owned(w))
 
 // --- what the parent and its workers share
@@ -126,6 +130,7 @@ byte stage[SEATS];
 
 byte next;         // as many numbers are reserved
 byte next_to_emit; // as many outcomes were released
+byte finished_here; // 1 + the newest message that got its outcome without a worker
 bit reserving;     // the producers' lock
 bit collector_rung, supervisor_rung;
 bit producer_rung[PRODUCERS];
@@ -323,6 +328,11 @@ end_unborn:
             :: cell(cursor) == seen ->
                 seen = with_owner(with_state(seen, claimed), k, self);
                 cell(cursor) = seen;
+#ifndef TICKET
+                // look_for_room rests on it
+                assert(cursor < next_to_emit + 1 || !stops_workers(cell(cursor - 1), cursor - 1));
+                assert(cursor < next_to_emit + 2 || !stops_workers(cell(cursor - 2), cursor - 2));
+#endif
                 assert(holder[cursor] == 0); // no second worker before the first was reaped
                 holder[cursor] = k + 1
             :: else ->
@@ -502,11 +512,14 @@ inline look_for_room() {
     :: atomic {
            i < next;
            if
-           :: distance(sequence(i), number_of(cell(i))) < 0 -> count++
-           :: number_of(cell(i)) == sequence(i) && (state_of(cell(i)) == ready || owned(cell(i))) -> count++
-           :: else
-           fi;
-           i++
+           :: stops_workers(cell(i), i) && finished_here <= i + 1 -> // all behind it waits, too
+               count = count + next - i;
+               i = next
+           :: stops_workers(cell(i), i) && finished_here > i + 1 -> count++; i++
+           :: !stops_workers(cell(i), i) && number_of(cell(i)) == sequence(i) &&
+              (state_of(cell(i)) == ready || owned(cell(i))) -> count++; i++
+           :: else -> i++
+           fi
        }
     od
 }
@@ -579,6 +592,12 @@ proctype producer(byte me) {
            :: else
            fi
        :: room && is_marker(mine) ->
+           atomic {
+               if
+               :: finished_here < mine + 1 -> finished_here = mine + 1
+               :: else
+               fi
+           }
            atomic { cell(mine) = word(sequence(mine), marker, 0, 0, 0) } // (D3), (D4)
            atomic {
                if

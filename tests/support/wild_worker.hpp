@@ -17,9 +17,23 @@
 
 namespace forkflow_test {
 
-/// Which part of the memory that a worker can write: open to all, or its own (results and places).
-enum class wild_part { all, states, seats, bell, idle, blocked, reliefs, results, places, last_words, held };
-inline constexpr int wild_parts = 11;
+/// Which part of the memory that a worker can write: open to all, or its own (results, of which payloads are
+/// all but the headers, and places).
+enum class wild_part {
+    all,
+    states,
+    seats,
+    bell,
+    idle,
+    blocked,
+    reliefs,
+    results,
+    payloads,
+    places,
+    last_words,
+    held
+};
+inline constexpr int wild_parts = 12;
 /// What is written there.
 enum class wild_bytes { ones, zeros, random, some_words, bit_flips, forged_states };
 inline constexpr int wild_bytes_kinds = 6;
@@ -52,7 +66,11 @@ public:
         held_ = offset(made.held_pages(0));
         window_slots_ = made.window_slots();
         places_ = made.places();
-        extents_ = static_cast<std::size_t>(made.result({}).extent.data() - made.memory().own(0));
+        const auto own_offset = [&made](const void* thing) {
+            return static_cast<std::size_t>(static_cast<const std::byte*>(thing) - made.memory().own(0));
+        };
+        place_words_ = own_offset(&made.words_of(forkflow::nodes::result_place{}));
+        extents_ = own_offset(made.result({}).extent.data());
         extent_bytes_ = made.result({}).extent.size();
     }
 
@@ -81,9 +99,11 @@ public:
         case wild_part::reliefs:
             return open.subspan(reliefs_, sizeof(seat_set));
         case wild_part::results:
-            return rings.own.first(places_ * slot_bytes);
+            return rings.own.first(place_words_);
+        case wild_part::payloads:
+            return rings.own.first(places_ * inline_bytes);
         case wild_part::places:
-            return rings.own.subspan(places_ * slot_bytes, places_ * sizeof(place_words));
+            return rings.own.subspan(place_words_, places_ * sizeof(place_words));
         case wild_part::last_words:
             return open.subspan(words_, seats_ * sizeof(last_words));
         case wild_part::held: // a whole number of words, as there are two of them or more
@@ -94,7 +114,7 @@ public:
 
 private:
     std::size_t capacity_, seats_, states_, idle_, blocked_, reliefs_, seat_blocks_, words_, held_,
-        window_slots_, places_, extents_, extent_bytes_;
+        window_slots_, places_, place_words_, extents_, extent_bytes_;
 };
 
 /// In a worker process: where its rings are.
