@@ -85,8 +85,8 @@ TEST_CASE("After a burst the memory of a few chunks is kept, and used again") {
 }
 
 TEST_CASE("No more memory is held than twice what waits, and what is being filled and emptied") {
-    constexpr std::size_t in_small_chunks = 520;    // more than that goes to large ones
-    constexpr std::size_t in_large_chunks = 70'000; // as many as small ones
+    constexpr std::size_t in_small_chunks = 33 * 16; // what comes after that many goes to large ones
+    constexpr std::size_t in_large_chunks = 34 * (forkflow::nodes::large_piece_bytes / sizeof(message));
     queue waiting;
     std::size_t pushed = 0;
     std::size_t next = 0;
