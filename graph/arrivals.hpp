@@ -101,8 +101,12 @@ public:
     /// in.
     bool admit() {
         bool moved = false;
-        while (admit_from_queue() || admit_from_predecessor()) {
-            moved = true;
+        for (admission next = admission::some; next == admission::some;) {
+            next = admit_from_queue();
+            if (next == admission::none && admit_from_predecessor()) {
+                next = admission::some;
+            }
+            moved |= next != admission::none;
         }
         signal_room();
         return moved;
@@ -110,7 +114,7 @@ public:
 
     [[nodiscard]] bool wants_room() const {
         const std::scoped_lock lock(mutex_);
-        return !queue_.empty() || waiters_ > 0 || !predecessors_.empty();
+        return !queue_.empty() || waiters_.load() > 0 || !predecessors_.empty();
     }
 
     /// Lets callers of put try again, the one that runs the pump among them. False: there is no room.
@@ -125,8 +129,11 @@ public:
 
     /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
     bool signal_room() {
+        if (waiters_.load() == 0) { // one who comes now asks for the pump afterwards
+            return false;
+        }
         const std::scoped_lock lock(mutex_);
-        if (waiters_ == 0 || !queue_.empty() || pulling_) {
+        if (waiters_.load() == 0 || !queue_.empty() || pulling_) {
             return false;
         }
         if (!stream_->has_room(1)) {
@@ -221,7 +228,7 @@ private:
     /// to be woken for it: the pump waits for it from now on, in the thread that waits for the graph at best.
     /// True: the caller must see to the pump.
     bool look_out_for_outcome() {
-        if (stream_->in_flight() > 1 || schedule_.due()) {
+        if (schedule_.due() || stream_->in_flight() > 1) { // mostly the former, which hardly ever changes
             return false;
         }
         // Somebody who gives pages back may hold it for long.
@@ -365,7 +372,7 @@ private:
 
     /// That there is room. With the mutex held.
     void tell_waiters() {
-        waiters_ = 0;
+        waiters_.store(0);
         ++room_signals_;
         changed_.notify_all();
         release_arena_waits();
@@ -386,16 +393,24 @@ private:
         }
     }
 
-    /// Several at once, as the lock is that of the producers too.
-    bool admit_from_queue() {
+    /// What came in: nothing; something; or something, and there is no room for the next.
+    enum class admission { none, some, last };
+
+    /// Several at once, as the lock is that of the producers too. A node that rejects leaves it to them.
+    admission admit_from_queue() {
+        if constexpr (!Queueing) {
+            return admission::none;
+        }
         std::array<typename Stream::number_type, most_at_once> numbers;
         std::size_t count = 0;
+        bool is_full = false;
         std::unique_lock lock(mutex_);
         queue_.taken(std::exchange(filling_, 0));
         for (const std::size_t most = std::min(queue_.refill(), most_at_once); count < most; ++count) {
             queued_message& next = queue_.at(count);
             const auto number = stream_->try_reserve(*next.message);
             if (!number) {
+                is_full = true;
                 break;
             }
             // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
@@ -403,7 +418,7 @@ private:
             numbers[count] = *number;
         }
         if (count == 0) {
-            return false;
+            return admission::none;
         }
         filling_ = count;
         lock.unlock();
@@ -411,7 +426,7 @@ private:
             stream_->fill(numbers[i], *queue_.at(i).message);
             queue_.at(i).message.reset();
         }
-        return true; // and the next call notes that they have left
+        return is_full ? admission::last : admission::some; // and the next call notes that they have left
     }
 
     bool admit_from_predecessor() {
@@ -466,7 +481,7 @@ private:
     bool pulling_ = false;    ///< the pump is fetching a message, for which a place must remain
     [[no_unique_address]] waiters_on_the_way on_the_way_;
 
-    std::size_t waiters_ = 0;              ///< callers of put that wait for a signal
+    std::atomic<std::size_t> waiters_{0};  ///< callers of put that wait for a signal; changes under mutex_
     std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
