@@ -13,7 +13,6 @@
 #include <forkflow/nodes/cache_line.hpp>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -41,8 +40,6 @@ public:
     using clock = std::chrono::steady_clock;
     /// Over so many nodes threads that wait look for work.
     static constexpr int farthest = 16;
-    /// So many messages leave the queue in one go, at the most.
-    static constexpr std::size_t most_at_once = 32;
 
     arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
              std::optional<Stream>& stream)
@@ -401,32 +398,23 @@ private:
         if constexpr (!Queueing) {
             return admission::none;
         }
-        std::array<typename Stream::number_type, most_at_once> numbers;
-        std::size_t count = 0;
-        bool is_full = false;
         std::unique_lock lock(mutex_);
         queue_.taken(std::exchange(filling_, 0));
-        for (const std::size_t most = std::min(queue_.refill(), most_at_once); count < most; ++count) {
-            queued_message& next = queue_.at(count);
-            const auto number = stream_->try_reserve(*next.message);
-            if (!number) {
-                is_full = true;
-                break;
-            }
+        const std::size_t most = std::min(queue_.refill(), Stream::most_reserved_at_once);
+        const auto run = stream_->try_reserve_run(
+            [this](std::size_t i) -> const Input& { return *queue_.at(i).message; }, most);
+        for (std::size_t i = 0; i < run.count; ++i) {
             // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
-            on_the_way_.arrived(std::move(next.waiters));
-            numbers[count] = *number;
+            on_the_way_.arrived(std::move(queue_.at(i).waiters));
         }
-        if (count == 0) {
-            return admission::none;
-        }
-        filling_ = count;
+        filling_ = run.count;
         lock.unlock();
-        for (std::size_t i = 0; i < count; ++i) {
-            stream_->fill(numbers[i], *queue_.at(i).message);
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            stream_->fill(run.first + i, *queue_.at(i).message);
             queue_.at(i).message.reset();
         }
-        return is_full ? admission::last : admission::some; // and the next call notes that they have left
+        // The next call notes that they have left.
+        return run.count == 0 ? admission::none : run.count < most ? admission::last : admission::some;
     }
 
     bool admit_from_predecessor() {

@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace forkflow::nodes {
 
@@ -46,6 +47,9 @@ public:
     // Producing.
     [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind) {
         return requests_.try_reserve(kind);
+    }
+    [[nodiscard]] reserved_run try_reserve(std::span<const message_kind> kinds) {
+        return requests_.try_reserve(kinds);
     }
     /// Its writes throw no_message_memory.
     [[nodiscard]] byte_writer writer(sequence number) {

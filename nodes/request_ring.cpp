@@ -27,21 +27,27 @@ request_ring::request_ring(const rings& shared, const reorder_window& window, fa
     , newest_finished_here_(shared.first() - 1)
     , bytes_(shared.window_bytes(), shared.max_message_bytes(), shared.capacity()) {}
 
-std::optional<sequence> request_ring::try_reserve(message_kind kind) {
+reserved_run request_ring::try_reserve(std::span<const message_kind> kinds) {
     const std::scoped_lock lock(reserving_);
-    if (!room_for(kind, 1)) {
-        return std::nullopt;
+    const sequence first = next_.load(std::memory_order_relaxed);
+    std::uint32_t count = 0;
+    for (; count < kinds.size() && room_for(kinds[count], 1); ++count) {
+        spare_ -= spare_ > 0 ? 1 : 0; // a marker waits too, until it is committed
+        const sequence number = first + count;
+        if (constexpr sequence often_enough = 1U << 24U; number % often_enough == 0) {
+            note_finished_here(number); // so that what stands there never lags by half of all numbers
+        }
+        if (kinds[count] == message_kind::request) {
+            bytes_.reserve(number);
+        }
+        next_.store(number + 1, std::memory_order_release);
     }
-    spare_ -= spare_ > 0 ? 1 : 0; // a marker waits too, until it is committed
-    const sequence number = next_.load(std::memory_order_relaxed);
-    if (constexpr sequence often_enough = 1U << 24U; number % often_enough == 0) {
-        note_finished_here(number); // so that what stands there never lags by half of all numbers
-    }
-    if (kind == message_kind::request) {
-        bytes_.reserve(number);
-    }
-    next_.store(number + 1, std::memory_order_release);
-    return number;
+    return {.first = first, .count = count};
+}
+
+std::optional<sequence> request_ring::try_reserve(message_kind kind) {
+    const reserved_run one = try_reserve(std::span(&kind, 1));
+    return one.count == 1 ? std::optional(one.first) : std::nullopt;
 }
 
 bool request_ring::has_room(std::size_t more) {

@@ -11,11 +11,18 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace forkflow::nodes {
 
 /// What a message will be in the stream.
 enum class message_kind { request, marker };
+
+/// Numbers that were given in one go: first, first + 1, ...
+struct reserved_run {
+    sequence first;
+    std::uint32_t count;
+};
 
 /// The producers' half of the parent. Reserve a number, fill its slot, commit it; each reserved number must
 /// be committed, once, in any order and from any thread. Thread-safe. Cost: one short lock for the number;
@@ -27,6 +34,8 @@ public:
 
     /// The next number, if the bounds allow one more message of this kind. Never blocks.
     [[nodiscard]] std::optional<sequence> try_reserve(message_kind kind);
+    /// The next numbers for messages of these kinds, as far as the bounds allow, under one lock.
+    [[nodiscard]] reserved_run try_reserve(std::span<const message_kind> kinds);
     /// True if try_reserve(request) would succeed for `more` messages now.
     [[nodiscard]] bool has_room(std::size_t more = 1);
 

@@ -108,7 +108,20 @@ struct model {
 
 void one_random_step(std::mt19937& random, half_pool& tested, model& expected) {
     switch (random() % 6) {
-    case 0:
+    case 0: {
+        std::vector<message_kind> kinds(random() % 6);
+        std::generate(kinds.begin(), kinds.end(),
+                      [&] { return random() % 4 == 0 ? message_kind::marker : message_kind::request; });
+        const reserved_run run = tested.requests.try_reserve(kinds);
+        REQUIRE(run.count <= kinds.size());
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            const bool marker = kinds[i] == message_kind::marker;
+            REQUIRE(expected.accepts(marker));
+            expected.inside.push_back({run.first + i, marker, stage::reserved});
+        }
+        REQUIRE((run.count == kinds.size() || !expected.accepts(kinds[run.count] == message_kind::marker)));
+        break;
+    }
     case 1: {
         const bool marker = random() % 4 == 0;
         const auto number =

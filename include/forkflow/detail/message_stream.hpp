@@ -11,6 +11,7 @@
 #include <forkflow/nodes/pool.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <functional>
@@ -47,7 +48,6 @@ struct call_table {
 template <class Input, class Output>
 class message_stream {
 public:
-    using number_type = nodes::sequence;
     using outcome_type = taken_outcome<Output>;
 
     template <class Body>
@@ -61,9 +61,19 @@ public:
 
     /// A number for `message`, if the bounds allow it. Never blocks. The caller must fill it.
     [[nodiscard]] std::optional<nodes::sequence> try_reserve(const Input& message) {
-        return pool_.try_reserve(call_.is_marker(message) ? nodes::message_kind::marker
-                                                          : nodes::message_kind::request);
+        return pool_.try_reserve(kind_of(message));
     }
+    /// Numbers for as many of the messages at(0), …, at(most - 1) as the bounds allow; `most` is
+    /// most_reserved_at_once or less.
+    template <class At>
+    [[nodiscard]] nodes::reserved_run try_reserve_run(At&& at, std::size_t most) {
+        std::array<nodes::message_kind, most_reserved_at_once> kinds{};
+        for (std::size_t i = 0; i < most; ++i) {
+            kinds[i] = kind_of(at(i));
+        }
+        return pool_.try_reserve(std::span(kinds).first(most));
+    }
+    static constexpr std::size_t most_reserved_at_once = 32;
 
     /// Hands over the message that the number was reserved for. A codec that throws makes it a failure.
     void fill(nodes::sequence number, const Input& message) {
@@ -211,6 +221,10 @@ public:
     }
 
 private:
+    [[nodiscard]] nodes::message_kind kind_of(const Input& message) const {
+        return call_.is_marker(message) ? nodes::message_kind::marker : nodes::message_kind::request;
+    }
+
     template <class Body>
     static call_table<Input, Output> table_for() {
         using call = call_of<Input, Output, Body>;
