@@ -126,7 +126,10 @@ public:
 
     /// Lets callers of put try again if there is room for one. True if they must go on waiting for the ring.
     bool signal_room() {
-        if (waiters_.load() == 0) { // one who comes now asks for the pump afterwards
+        // One who comes now asks for the pump afterwards, and that takes `collecting` first, as whoever has
+        // made room did: next_to_emit is stored with release only, so this load alone would be no Dekker
+        // pair.
+        if (waiters_.load() == 0) {
             return false;
         }
         const std::scoped_lock lock(mutex_);
@@ -188,7 +191,7 @@ public:
     std::size_t drop(queue& forgotten) {
         const std::size_t dropped = queued();
         queue_.swap(forgotten);
-        filling_ = 0; // unless an exception came between
+        filling_ = 0; // unless an exception came between, or the graph was cancelled
         // NOLINTNEXTLINE(readability-static-accessed-through-instance)
         on_the_way_.clear();
         return dropped;
@@ -401,13 +404,16 @@ private:
         std::unique_lock lock(mutex_);
         queue_.taken(std::exchange(filling_, 0));
         const std::size_t most = std::min(queue_.refill(), Stream::most_reserved_at_once);
+        if (most == 0) {
+            return admission::none;
+        }
         const auto run = stream_->try_reserve_run(
             [this](std::size_t i) -> const Input& { return *queue_.at(i).message; }, most);
+        filling_ = run.count;
         for (std::size_t i = 0; i < run.count; ++i) {
             // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
             on_the_way_.arrived(std::move(queue_.at(i).waiters));
         }
-        filling_ = run.count;
         lock.unlock();
         for (std::uint32_t i = 0; i < run.count; ++i) {
             stream_->fill(run.first + i, *queue_.at(i).message);
@@ -437,9 +443,9 @@ private:
         }
         std::unique_lock lock(mutex_);
         const auto number = stream_->try_reserve(message);
+        pulling_ = false;
         // NOLINTNEXTLINE(performance-move-const-arg,readability-static-accessed-through-instance)
         on_the_way_.arrived(std::move(waiters));
-        pulling_ = false;
         lock.unlock();
         one.keep();
         // There is room: nobody else may take the last place while pulling_ is set.

@@ -31,7 +31,7 @@ namespace forkflow::graph {
 /// A node of a oneTBB flow graph whose messages take a detour through `Stream` and come back in order.
 ///
 /// A Stream has: `try_reserve(message)`, a number in arrival order if there is room; `try_reserve_run(at,
-/// most)`, numbers for several at once; `fill(number, message)`;
+/// most)`, numbers for up to `most_reserved_at_once`; `fill(number, message)`;
 /// `has_room(n)`; `take_run(run, most)`, which appends the next outcomes, each with a `value` or a `failed`,
 /// and `release(outcome)`, until which it counts as inside; `try_drop()`;
 /// `withdraw()`, which lets what no worker has begun come out without being begun; `expect_cancel()`: from

@@ -497,3 +497,32 @@ TEST_CASE("A node fails and is reset a hundred times, and works each time") {
     CHECK(results.values() == expected);
     CHECK(node.statistics().in_flight + node.statistics().emitted == 300);
 }
+
+TEST_CASE("An exception out of wait_for_all drops a long queue behind it, and nothing is counted twice") {
+    const bounded_test bounds;
+    tbb::flow::graph g;
+    forkflow::ordered_process_node<int, int> node( // with its default policy, queueing
+        g, {.workers = 1, .window = 1, .requests = 1}, [](int message) {
+            if (message == 5) {
+                throw std::runtime_error("five");
+            }
+            return message;
+        });
+    recorder<int> results(g);
+    tbb::flow::make_edge(node, results.node());
+    std::vector<int> expected;
+    for (int round = 0; round < 5; ++round) {
+        for (int i = 0; i < 200; ++i) {
+            node.try_put(i);
+        }
+        CHECK_THROWS_AS(g.wait_for_all(), forkflow::process_error);
+        const forkflow::statistics now = node.statistics();
+        CHECK(now.queued == 0);
+        CHECK(now.received == now.emitted + now.in_flight);
+        g.reset();
+        node.try_put(1000 + round);
+        g.wait_for_all();
+        expected.insert(expected.end(), {0, 1, 2, 3, 4, 1000 + round});
+    }
+    CHECK(results.values() == expected);
+}
