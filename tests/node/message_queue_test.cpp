@@ -101,7 +101,9 @@ TEST_CASE("No more memory is held than twice what waits, and what is being fille
     }
     take(waiting, 1, next); // after which the last of the large ones is done with
     const auto size_kib = static_cast<long>(waiting.size() * sizeof(message) / 1024);
-    CHECK(resident_kib() - before < 2 * size_kib + 2 * 2048);
+    if (!forkflow_test::sanitized) { // else the sanitizer's shadow of all that was there counts, too
+        CHECK(resident_kib() - before < 2 * size_kib + 2 * 2048);
+    }
     while (!waiting.empty()) {
         take(waiting, 32, next);
     }
