@@ -76,7 +76,7 @@ TEST_CASE("After a burst the memory of a few chunks is kept, and used again") {
     CHECK(next == count);
     const std::size_t kept = ::mallinfo2().uordblks - before;
     CHECK(kept < std::size_t{64} << 10U);
-    CHECK(resident_kib() < resident_before + 1024); // what is left of the heap's top
+    CHECK(resident_kib() < resident_before + 3 * 1024); // the heap's top, which may be a huge page
     for (; next < count + 100;) {
         waiting.push({next});
         take(waiting, 32, next);
