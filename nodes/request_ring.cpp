@@ -301,6 +301,11 @@ void request_ring::fail_inheritance(const worker_identity& heir, const failure& 
     }
 }
 
+void request_ring::mend(sequence number) {
+    note_finished_here(number);
+    guard_.mend(number);
+}
+
 bool request_ring::fail_if_ready(sequence number, const failure& reason) {
     std::uint64_t bits = shared_.state(number).load(std::memory_order_seq_cst);
     state_word word = state_word::unpacked(bits);

@@ -70,9 +70,8 @@ public:
     /// reason stays. For one thread.
     void fail_all(const failure& reason);
 
-    /// To be called before this message gets its outcome without a worker, by whoever gives it; also if it
-    /// may not get it after all.
-    void note_finished_here(sequence number) noexcept;
+    /// Makes good a word that somebody has spoilt: its message fails. See word_guard::mend.
+    void mend(sequence number);
 
     /// The number that the next message will get.
     [[nodiscard]] sequence next() const noexcept { return next_.load(std::memory_order_acquire); }
@@ -101,6 +100,9 @@ private:
     [[nodiscard]] std::size_t unfinished_before(sequence end) noexcept;
     /// How many results can still be published before the collector takes one.
     [[nodiscard]] std::uint32_t unfinished_in_window();
+    /// To be called before this message gets its outcome without a worker; also if it may not get it after
+    /// all.
+    void note_finished_here(sequence number) noexcept;
     void wake_workers(sequence number) const;
     void finish(sequence number, message_state state);
     /// True if some did.
@@ -115,12 +117,12 @@ private:
     word_guard& guard_;
     [[maybe_unused]] cache_line_gap producers_{};
     std::mutex reserving_;
-    // All guarded by reserving_; they lag by a few laps at the most, as more numbers are given only after a
-    // look at what has left.
-    std::size_t spare_ = 0; ///< so many requests may surely come in
-    sequence oldest_;       ///< all before it have left
-    sequence finished_to_;  ///< all before it have finished
-    std::atomic<sequence> next_;
+    std::size_t spare_ = 0; ///< so many requests may surely come in; guarded by reserving_
+    // Guarded by reserving_, too. They lag by a lap at the most, as more numbers are given only after a look
+    // at what has left.
+    sequence oldest_;                            ///< all before it have left
+    sequence finished_to_;                       ///< all before it have finished
+    std::atomic<sequence> next_;                 ///< changes under reserving_
     std::atomic<sequence> newest_finished_here_; ///< of those that got their outcome without a worker
     byte_budget bytes_;
     std::atomic<const failure*> broken_{nullptr};

@@ -445,8 +445,7 @@ void supervisor::end_purge_without(const worker_identity& gone) {
 void supervisor::mend_all() {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
         if (is_wild(number)) {
-            requests_.note_finished_here(number);
-            guard_.mend(number);
+            requests_.mend(number);
         }
     }
     shared_.ring_all_seats(); // who began meanwhile may have stopped in front of such a word

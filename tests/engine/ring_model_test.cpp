@@ -377,8 +377,7 @@ TEST_CASE("Messages whose words were spoilt and mended are finished, also behind
     for (sequence number = 1; number < 8; ++number) {
         tested.shared.state(number) = state_word{.number = number - 3, .attempt = 9}.packed();
         REQUIRE(tested.guard.is_wild(number));
-        tested.requests.note_finished_here(number);
-        tested.guard.mend(number);
+        tested.requests.mend(number);
     }
     CHECK(tested.requests.has_room(7));
     CHECK_FALSE(tested.requests.has_room(8));
