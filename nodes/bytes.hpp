@@ -5,6 +5,8 @@
 // as in the one that reads it; so what is aligned here is aligned there, and can be used in place.
 #pragma once
 
+#include <forkflow/nodes/result_check.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -59,16 +61,22 @@ class byte_reader {
 public:
     /// Reads from `bytes`: a payload from its start, or any part of one where it lies. They stay where they
     /// are for as long as the reader, and the views it gave, are used.
-    /// `shared`: what the payload may refer to.
-    explicit byte_reader(std::span<const std::byte> bytes, std::span<const std::byte> shared = {}) noexcept
-        : next_(bytes.data())
+    /// `shared`: what the payload may refer to. `copied`: where to note what was copied; `bytes` are a whole
+    /// payload then.
+    explicit byte_reader(std::span<const std::byte> bytes, std::span<const std::byte> shared = {},
+                         copied_blocks* copied = nullptr) noexcept
+        : begin_(bytes.data())
+        , next_(bytes.data())
         , end_(bytes.data() + bytes.size())
-        , shared_(shared) {}
+        , shared_(shared)
+        , copied_(copied) {}
 
     /// Copies the next `size` bytes to `to`. Throws not_decodable if fewer are left.
     void read(void* to, std::size_t size) {
         const std::byte* from = advance(size);
-        if (size != 0) {
+        if (notes_copies_of(size)) [[unlikely]] {
+            read_in_pieces(static_cast<std::byte*>(to), {from, size});
+        } else if (size != 0) {
             std::memcpy(to, from, size);
         }
         // Without this the compiler might fetch the source again instead of keeping what was copied.
@@ -100,6 +108,17 @@ public:
     /// The next `size` bytes in place, without a copy. Throws not_decodable if fewer are left.
     /// What is checked in such a view may change after the check.
     [[nodiscard]] std::span<const std::byte> take(std::size_t size) { return {advance(size), size}; }
+
+    /// True if `size` bytes are so many that who copies them in pieces, and says so after each, spares
+    /// another pass over them.
+    [[nodiscard]] bool notes_copies_of(std::size_t size) const noexcept {
+        return size >= least_checked_copy_bytes && copied_ != nullptr;
+    }
+    /// These bytes, or the first of them, were copied from where take() found them, and nobody will look at
+    /// them there again.
+    void was_copied(std::span<const std::byte> bytes) noexcept {
+        copied_->take_in(static_cast<std::size_t>(bytes.data() - begin_), bytes);
+    }
 
     /// True if the payload may refer to something: then it is a request, which comes from the parent.
     [[nodiscard]] bool may_refer() const noexcept { return shared_.data() != nullptr; }
@@ -152,6 +171,15 @@ private:
         return from;
     }
 
+    [[gnu::noinline]] void read_in_pieces(std::byte* to, std::span<const std::byte> from) noexcept {
+        for (std::size_t done = 0; done < from.size();) {
+            const std::size_t piece = std::min(check_block_bytes, from.size() - done);
+            std::memcpy(to + done, from.data() + done, piece);
+            done += piece;
+            was_copied(from.first(done));
+        }
+    }
+
     [[noreturn, gnu::cold, gnu::noinline]] void too_few(std::size_t wanted) const {
         throw not_decodable("forkflow: a message ends too early: " + std::to_string(wanted) +
                             " bytes expected, " + std::to_string(remaining()) + " left");
@@ -162,10 +190,12 @@ private:
                             " levels");
     }
 
+    const std::byte* begin_;
     const std::byte* next_;
     const std::byte* end_;
     std::size_t depth_ = 0;
     std::span<const std::byte> shared_;
+    copied_blocks* copied_;
 };
 
 class message_references;
@@ -199,11 +229,14 @@ public:
         start_in({inline_area, extent});
     }
     /// `find_areas` is called once, before the first byte is written (even if that byte is only counted); if
-    /// it throws, so does the write, and the next write calls it again.
-    byte_writer(areas_hook find_areas, void* context, room_hook ask_for_room = nullptr) noexcept
+    /// it throws, so does the write, and the next write calls it again. `copied`: where to note long
+    /// stretches that were copied and stay as they are.
+    byte_writer(areas_hook find_areas, void* context, room_hook ask_for_room = nullptr,
+                copied_blocks* copied = nullptr) noexcept
         : find_areas_(find_areas)
         , context_(context)
-        , ask_for_room_(ask_for_room) {}
+        , ask_for_room_(ask_for_room)
+        , copied_(copied) {}
     byte_writer(const byte_writer&) = delete;
     byte_writer& operator=(const byte_writer&) = delete;
 
@@ -242,6 +275,7 @@ public:
         if (size != 0) {
             open();
         }
+        forget_copied();
         const std::size_t before = this->size();
         if (size > before) {
             append(size - before);
@@ -273,6 +307,7 @@ public:
 
     /// Forgets what was written and starts anew at size 0. The hook, once called, is not called again.
     void rewind() noexcept {
+        forget_copied();
         counted_ = 0;
         overflowed_ = false;
         if (find_areas_ == nullptr) {
@@ -315,8 +350,18 @@ private:
             count(size);
             return;
         }
-        std::memcpy(next_, from, size);
+        if (size >= least_checked_copy_bytes && copied_ != nullptr) {
+            copied_->copy(begin_, this->size(), from, size);
+        } else {
+            std::memcpy(next_, from, size);
+        }
         next_ += size;
+    }
+
+    void forget_copied() noexcept {
+        if (copied_ != nullptr) {
+            copied_->forget();
+        }
     }
 
     /// Moves to the extent, or goes on in it, if `size` more bytes fit there.
@@ -392,6 +437,7 @@ private:
     room_hook ask_for_room_;
     std::size_t room_ = 0; ///< so many bytes of the extent may be used
     message_references* references_ = nullptr;
+    copied_blocks* copied_ = nullptr;
 };
 
 } // namespace nodes

@@ -14,6 +14,18 @@
 namespace forkflow::nodes {
 namespace {
 
+/// Not for long, as who collects may be waiting for what only this thread can bring about; but a collector
+/// that is at work lets go again and again.
+std::unique_lock<polite_mutex> try_collecting(polite_mutex& collecting) {
+    constexpr int most_tries = 100;
+    std::unique_lock lock(collecting, std::try_to_lock);
+    for (int tries = 1; !lock && tries < most_tries; ++tries) {
+        std::this_thread::yield();
+        lock = std::unique_lock(collecting, std::try_to_lock);
+    }
+    return lock;
+}
+
 failure too_large(std::size_t size_bytes, std::size_t limit_bytes) {
     return {.kind = failure_kind::too_large,
             .size_bytes = size_bytes,
@@ -100,13 +112,13 @@ failure pool::corrupted(const waiting_outcome& outcome) {
     return wild;
 }
 
-bool pool::is_intact(const waiting_outcome& outcome) const {
+bool pool::is_intact(const waiting_outcome& outcome, const copied_blocks& copied) const {
     if (!options_.verify_results) {
         return true;
     }
     std::atomic_signal_fence(std::memory_order_seq_cst); // nothing that was read is read again behind this
     const std::uint64_t check = shared_.check(outcome.number).load(std::memory_order_relaxed); // (P)
-    return result_check(outcome.number, outcome.kind, outcome.payload) == check;
+    return result_check(outcome.number, outcome.kind, outcome.payload, copied) == check;
 }
 
 failure pool::overwritten(const waiting_outcome& outcome) {
@@ -197,8 +209,7 @@ std::int64_t pool::sweep_if_due() {
     }
     if (now >= sweep_at_) {
         sweep_at_ = now + between_sweeps;
-        // Who collects may be waiting for what only this thread can bring about; there is another time.
-        if (const std::unique_lock collecting(collecting_, std::try_to_lock); collecting) {
+        if (const std::unique_lock collecting = try_collecting(collecting_); collecting) {
             const std::unique_lock no_numbers = requests_.no_new_numbers();
             extents_.sweep(window_.next_to_emit(), requests_.next());
         }

@@ -80,8 +80,9 @@ public:
         return next;
     }
     /// To be asked once a published result was decoded: false if what was read need not be what its worker
-    /// has handed in, so that it must not leave. True without options.verify_results. Cost: a pass over it.
-    [[nodiscard]] bool is_intact(const waiting_outcome& outcome) const;
+    /// has handed in, so that it must not leave. True without options.verify_results. Cost: a pass over it,
+    /// but for what `copied` has taken in.
+    [[nodiscard]] bool is_intact(const waiting_outcome& outcome, const copied_blocks& copied = {}) const;
     /// What becomes of it then.
     [[nodiscard]] static failure overwritten(const waiting_outcome& outcome);
     /// The failure that this outcome is: one of the parent's own, one that a worker described, or a header

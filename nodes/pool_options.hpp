@@ -32,7 +32,7 @@ struct pool_options {
     /// At most so many bytes of encoded requests are inside, and at most so many bytes of results wait for
     /// their turn: 1 byte to 64 TiB; the two are bounded apart. While they are used up there is no room, as
     /// if `requests` or `window` were; one message may exceed each of the two, as sizes are known late.
-    /// Results of up to 240 bytes do not count, others do in whole pages. A message that is larger by itself
+    /// Results of up to 256 bytes do not count, others do in whole pages. A message that is larger by itself
     /// is a failure (too_large). 0: only max_message_bytes and the counts are bounds.
     std::size_t window_bytes = 0;
     /// At most so many bytes of buffers (forkflow/buffer.hpp) exist at a time, to 64 TiB; each takes whole
@@ -42,8 +42,9 @@ struct pool_options {
     /// result. No worker can write to another's results, whatever this is; but what it has handed in itself
     /// lies in its memory until it leaves, and what it has written over does not verify: it is a failure
     /// (not_decodable), not a wrong result. Against bodies that go astray; a hostile one can compute the
-    /// checksum. Cost: result bytes are read once more in the worker, and once more in the parent. False is
-    /// for large results of bodies that do not write through wild pointers.
+    /// checksum. Cost: one more pass over the result's bytes on each side, in the cache where they are copied
+    /// (vectors and strings of 32 KiB or more, what a reader's `read` copies). False is for large results of
+    /// bodies that do not write through wild pointers.
     bool verify_results = true;
     /// How long one attempt at a message may take; then its worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds deadline{0};

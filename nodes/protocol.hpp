@@ -79,10 +79,10 @@
 // or, with more than four workers, four times its share (but 16 at least); one for the result that is being
 // made; and a last one. The user of a place is the position (64 bits, counted from the first message) of the
 // message that has it, plus one; a place is free once that many outcomes were taken. Once s is admitted, its
-// worker takes the one that is free for longest. A worker without a free one claims nothing but the next to
-// emit, for which there is the last place, as its predecessor there has left; else it sleeps as if it waited
-// for admission, and rings another in its stead. A fresh worker finds in the users what the one before it has
-// handed in.
+// worker takes a free one: that which is free for longest or, where results are so large that caches do not
+// matter, that which was freed last. A worker without a free one claims nothing but the next to emit, for which
+// there is the last place, as its predecessor there has left; else it sleeps as if it waited for admission, and
+// rings another in its stead. A fresh worker finds in the users what the one before it has handed in.
 //
 //   user(k, p) := position(s) + 1   worker       store; k's, and the place is free    as long as s is inside /
 //                                                                                     likewise
@@ -161,10 +161,11 @@
 // without deadlines, for 1, 2, 4, … seconds.
 //
 // Verified results: what a worker has published and goes on to spoil itself. With `verify_results`, check(s),
-// beside the state word, holds a checksum of s, of the result's kind and length, and of its bytes, as they stand
-// in the place when they are published; until then nobody else could write there. The collector decodes the
-// result and then takes the checksum of what stands there: what was written over, before or meanwhile, and was
-// not written back, does not belong to it. No copy is made.
+// beside the state word, holds a checksum of s, of the result's kind and length, and of its bytes, as they were
+// copied to the place, or stand there when they are published; until then nobody else could write there. The
+// collector decodes the result and then takes the checksum of what stands there, of a long stretch that it only
+// copies piece by piece, each once it was copied: what was written over, before or meanwhile, and was not
+// written back, does not belong to it. No further copy is made.
 //
 //   check(s) := of the result       its claimer  store; before (P)                    written anew / it counts
 // clang-format on

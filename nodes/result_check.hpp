@@ -2,60 +2,54 @@
 // The checksum that a worker hands in with a result, if results are to be verified.
 #pragma once
 
-#include <forkflow/nodes/protocol.hpp>
+#include <forkflow/nodes/sequence.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 namespace forkflow::nodes {
 
-/// One step of the checksum: both halves of a product of 128 bits, laid over each other. The idea is that of
-/// Wang Yi's wyhash.
-[[nodiscard]] constexpr std::uint64_t stirred(std::uint64_t one, std::uint64_t other) noexcept {
-    __extension__ using wide = unsigned __int128;
-    const wide product = static_cast<wide>(one) * other;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
-}
+enum class result_kind : std::uint32_t;
+
+/// A result's checksum is a sum over blocks of so many bytes, counted from its start, the last one shorter:
+/// so that blocks can be taken in one by one, whenever their bytes are in the processor's cache.
+inline constexpr std::size_t check_block_bytes = 1024;
+
+/// From so many bytes on it is worth while to take the checksum in pieces, as they are copied.
+inline constexpr std::size_t least_checked_copy_bytes = std::size_t{32} << 10U;
+
+/// What was taken in of a result's checksum while bytes of it were copied: of a few long stretches. Not
+/// thread-safe.
+class copied_blocks {
+public:
+    /// Takes in what lies within `bytes`, which the result has from `offset` on: whole blocks, and those of
+    /// them that were not taken in before; so a stretch may be given again once it has grown. Stretches come
+    /// in the order in which they lie; what comes when there have been too many is left out, for
+    /// result_check.
+    void take_in(std::size_t offset, std::span<const std::byte> bytes) noexcept;
+    /// Copies `size` bytes to `payload`, where the result begins, plus `offset`, and takes them in.
+    void copy(std::byte* payload, std::size_t offset, const void* from, std::size_t size) noexcept;
+    void forget() noexcept { *this = {}; }
+
+private:
+    friend std::uint64_t result_check(sequence, result_kind, std::span<const std::byte>,
+                                      const copied_blocks&) noexcept;
+    struct run {
+        std::size_t begin = 0; ///< the first block
+        std::size_t end = 0;   ///< behind the last one
+    };
+
+    std::size_t count_ = 0;
+    std::uint64_t sum_ = 0;
+    std::array<run, 4> runs_{}; ///< of which `count_` are used
+};
 
 /// The checksum of the result of message `number`: of which message it is, of which kind, how long, and each
 /// byte. Two results that differ have the same one in one of 2^64 cases; it does not keep out who computes it
-/// anew. Cost: one pass over the bytes, 64 at a time.
-[[nodiscard]] inline std::uint64_t result_check(sequence number, result_kind kind,
-                                                std::span<const std::byte> bytes) noexcept {
-    // Odd, with as many ones as zeros, as a small factor would hardly stir; and apart, so that words cannot
-    // change places.
-    constexpr std::array<std::uint64_t, 4> salt{0xA0761D6478BD642FU, 0xE7037ED1A0B428DBU, 0x8EBC6AF09C88C6E3U,
-                                                0x589965CC75374CC3U};
-    constexpr std::size_t block_bytes = 2 * sizeof(std::uint64_t) * salt.size();
-    const std::uint64_t head = std::uint64_t{number} | (static_cast<std::uint64_t>(kind) << 32U);
-    const std::uint64_t start = stirred(head ^ salt[0], bytes.size() ^ salt[1]);
-    std::array<std::uint64_t, 4> lanes{start, start, start,
-                                       start}; // as each step waits for the one before it
-    const auto stir_in = [&](const std::byte* from) {
-        const auto word = [from](std::size_t index) {
-            std::uint64_t value = 0;
-            std::memcpy(&value, from + index * sizeof value, sizeof value);
-            return value;
-        };
-        // Not in a loop: compilers that leave it one keep the lanes in memory, and take twice as long.
-        lanes[0] = stirred(word(0) ^ salt[0], word(1) ^ lanes[0]);
-        lanes[1] = stirred(word(2) ^ salt[1], word(3) ^ lanes[1]);
-        lanes[2] = stirred(word(4) ^ salt[2], word(5) ^ lanes[2]);
-        lanes[3] = stirred(word(6) ^ salt[3], word(7) ^ lanes[3]);
-    };
-    for (; bytes.size() >= block_bytes; bytes = bytes.subspan(block_bytes)) {
-        stir_in(bytes.data());
-    }
-    if (!bytes.empty()) {
-        std::array<std::byte, block_bytes> last{};
-        std::memcpy(last.data(), bytes.data(), bytes.size());
-        stir_in(last.data());
-    }
-    return stirred(stirred(lanes[0] ^ salt[1], lanes[1] ^ salt[2]),
-                   stirred(lanes[2] ^ salt[3], lanes[3] ^ salt[0]) ^ start);
-}
+/// anew. Cost: one pass over the bytes, 64 at a time, but for those that `copied` has taken in.
+[[nodiscard]] std::uint64_t result_check(sequence number, result_kind kind, std::span<const std::byte> bytes,
+                                         const copied_blocks& copied = {}) noexcept;
 
 } // namespace forkflow::nodes

@@ -5,6 +5,13 @@
 
 namespace forkflow::nodes {
 
+namespace {
+
+/// Results of which no cache holds much when the place is used again.
+constexpr std::size_t beyond_caches_bytes = std::size_t{16} << 20U;
+
+} // namespace
+
 result_places::result_places(const rings& shared, std::uint32_t seat)
     : shared_(shared)
     , seat_(seat)
@@ -38,8 +45,12 @@ bool result_places::has_free() noexcept {
     return used_ < turn_.size();
 }
 
-result_place result_places::take(std::uint64_t position) noexcept {
+result_place result_places::take(std::uint64_t position, std::size_t likely_bytes) noexcept {
     std::uint32_t place = shared_.places() - 1;
+    if (likely_bytes >= beyond_caches_bytes) {
+        take_back(shared_.parent().emitted.load(std::memory_order_acquire));
+        put_last_freed_first();
+    }
     if (has_free()) {
         turn_[next_].position = position;
         place = turn_[next_].place;
@@ -48,6 +59,15 @@ result_place result_places::take(std::uint64_t position) noexcept {
     }
     user_of(place).store(position + 1, std::memory_order_relaxed); // before an extent is touched: once more
     return {.seat = seat_, .place = place};
+}
+
+/// Cost: a look at each free place.
+void result_places::put_last_freed_first() noexcept {
+    const std::size_t free = turn_.size() - used_;
+    const auto at = [this](std::size_t nth) -> use& { return turn_[(next_ + nth) % turn_.size()]; };
+    for (std::size_t nth = free; nth-- > 1;) {
+        std::swap(at(nth), at(nth - 1));
+    }
 }
 
 void result_places::take_back(std::uint64_t taken_outcomes) noexcept {

@@ -257,6 +257,7 @@ void worker::sleep() {
 void worker::handle(sequence number) {
     at(step::claimed);
     where_.reset();
+    copied_.forget();
     const slot request = shared_.request(number);
     byte_writer result = result_writer();
     worker_call call{.request = byte_reader(request.payload(request.header.length_bytes), shared_.buffers()),
@@ -278,7 +279,8 @@ byte_writer worker::result_writer() {
                 return {to.inline_area.first(std::min(inline_bytes, most)), to.extent.first(most)};
             },
             this,
-            [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); }};
+            [](void* self, std::size_t bytes) { return static_cast<worker*>(self)->ask_for_room(bytes); },
+            options_.verify_results ? &copied_ : nullptr};
 }
 
 /// For the record of a failure.
@@ -336,6 +338,7 @@ void worker::write_outcome(const byte_writer& result, std::optional<failure> fai
                        .number = claim_.number};
     if (failed) {
         failed->pid = ::getpid();
+        copied_.forget();
         header.length_bytes = write_record(*failed);
         header.kind = static_cast<std::uint32_t>(result_kind::failure);
     }
@@ -347,7 +350,7 @@ void worker::write_outcome(const byte_writer& result, std::optional<failure> fai
     if (options_.verify_results) {
         const auto kind = static_cast<result_kind>(header.kind);
         shared_.check(claim_.number)
-            .store(result_check(claim_.number, kind, place().payload(header.length_bytes)),
+            .store(result_check(claim_.number, kind, place().payload(header.length_bytes), copied_),
                    std::memory_order_relaxed); // released by (P)
     }
 }
@@ -405,7 +408,8 @@ void worker::await_admission() {
     if (!is_admitted()) {
         wait_until([this] { return is_admitted(); });
     }
-    where_ = places_.take(cursor_ - 1); // claim has gone on to the next
+    // Sizes are known once the result is written, so the last one's stands for this one's.
+    where_ = places_.take(cursor_ - 1, room_.bytes()); // claim has gone on to the next
     room_.begin(claim_.number, *where_);
     at(step::admitted);
 }

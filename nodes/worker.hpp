@@ -89,6 +89,7 @@ private:
     bool confined_ = false; ///< the last look for work found a message for whose result there is no place
     std::optional<result_place> where_; ///< of the claimed message's result: once it may be written
     result_room room_;                  ///< of its extent
+    copied_blocks copied_;              ///< of that result
 };
 
 } // namespace forkflow::nodes

@@ -167,6 +167,21 @@ TEST_CASE("After a burst of large messages their memory goes back, and comes aga
     }
 }
 
+TEST_CASE("Results beyond all caches take no more places than there are results that wait") {
+    const engine_watchdog watchdog("results beyond all caches");
+    constexpr std::size_t bytes = 16 * mebibyte;
+    pool_options options = small_pool(1, 8, 8);
+    options.max_message_bytes = bytes;
+    sized_messages<process_world> stream(options, {});
+    const rings& shared = rings_of(rings_key(), stream.tested.pool());
+    const std::size_t before = pages_of(shared);
+    for (int i = 0; i < 6; ++i) {
+        stream.put(100, bytes);
+        REQUIRE(stream.collect(1, bytes) == 0);
+        CHECK(pages_of(shared) <= before + 2 * 16 * mebibyte_pages); // the first one's size is not guessed
+    }
+}
+
 TEST_CASE("A worker that needs pages waits for the end of a sweep, and the others go on") {
     const engine_watchdog watchdog("waiting for the end of a sweep");
     sized_messages<process_world> stream(large_messages(), {});

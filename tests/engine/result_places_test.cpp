@@ -26,9 +26,11 @@ struct seat_of_four {
         shared.parent().admitted = first + static_cast<sequence>(outcomes) + 3 - 1;
     }
     /// The place that the message at this position gets. Its result is handed in there.
-    std::uint32_t take(std::uint64_t position) { return take(places, position); }
-    std::uint32_t take(result_places& from, std::uint64_t position) const {
-        const result_place taken = from.take(position);
+    std::uint32_t take(std::uint64_t position, std::size_t likely_bytes = 0) {
+        return take(places, position, likely_bytes);
+    }
+    std::uint32_t take(result_places& from, std::uint64_t position, std::size_t likely_bytes = 0) const {
+        const result_place taken = from.take(position, likely_bytes);
         CHECK(taken.seat == 1);
         CHECK(shared.words_of(taken).user == position + 1);
         shared.words_of(taken).handed_in = static_cast<std::uint32_t>(position + 1);
@@ -59,6 +61,31 @@ TEST_CASE("A place is free again once the outcome has left, and the one that is 
         CHECK(tested.take(position) == (position - 5) % 4);
         tested.emit(position + 1);
     }
+}
+
+TEST_CASE("Of places for results beyond all caches, the one that was freed last is taken first") {
+    constexpr std::size_t large = std::size_t{16} << 20U;
+    seat_of_four tested;
+    CHECK(tested.take(0) == 0); // nobody knows yet
+    CHECK(tested.take(1, large) == 3);
+    tested.emit(1);
+    CHECK(tested.take(2, large) == 0);
+    tested.emit(3); // 3, then 0
+    CHECK(tested.take(3, large) == 0);
+    CHECK(tested.take(4, large) == 3);
+    for (std::uint64_t position = 5; position < 100; ++position) {
+        tested.emit(position);
+        CHECK(tested.take(position, large) == 3);
+    }
+    tested.emit(100);
+    CHECK(tested.take(100, large - 1) == 1); // in turn again
+    CHECK(tested.take(101, large - 1) == 2);
+    CHECK(tested.take(102, large) == 3);
+    CHECK(tested.take(103, large) == 0);
+    CHECK_FALSE(tested.places.has_free());
+    CHECK(tested.take(104, large) == 4); // if it is the next to emit
+    tested.emit(101);
+    CHECK(tested.take(105, large) == 1);
 }
 
 TEST_CASE("Who has used all places has none but for the next to emit, which gets the last one") {
@@ -101,7 +128,7 @@ TEST_CASE("A worker that died before it handed its result in leaves the place to
     for (int death = 0; death < 10; ++death) {
         result_places next(tested.shared, 1);
         next.take_over();
-        CHECK(next.take(0).place == 0);
+        CHECK(next.take(0, 0).place == 0);
     }
     result_places next(tested.shared, 1);
     next.take_over();

@@ -4,21 +4,11 @@
 #include "support/engine_death_scenarios.hpp"
 #include "support/wild_worker.hpp"
 
-#include <forkflow/nodes/result_check.hpp>
-
 using namespace forkflow_test;
 using namespace forkflow::nodes;
 using world = process_world;
 
 namespace {
-
-std::vector<std::byte> some_bytes(std::size_t size) {
-    std::vector<std::byte> bytes(size);
-    for (std::size_t i = 0; i < size; ++i) {
-        bytes[i] = pattern_byte(size, i);
-    }
-    return bytes;
-}
 
 constexpr std::uint64_t messages = 12;
 
@@ -48,39 +38,6 @@ std::vector<seen_outcome> outcomes_after(Change change, const inner_body& inside
 }
 
 } // namespace
-
-TEST_CASE("The checksum tells any change of a byte, of the length, of the kind and of the message") {
-    for (const std::size_t size : {0U, 1U, 7U, 8U, 31U, 32U, 33U, 240U, 1000U}) {
-        std::vector<std::byte> bytes = some_bytes(size);
-        const std::uint64_t check = result_check(5, result_kind::value, bytes);
-        CAPTURE(size);
-        CHECK(result_check(5, result_kind::value, some_bytes(size)) == check);
-        CHECK(result_check(6, result_kind::value, bytes) != check);
-        CHECK(result_check(5, result_kind::failure, bytes) != check);
-        for (std::size_t i = 0; i < size; ++i) {
-            bytes[i] ^= std::byte{0x10};
-            CHECK(result_check(5, result_kind::value, bytes) != check);
-            bytes[i] ^= std::byte{0x10};
-        }
-        bytes.push_back(std::byte{0});
-        CHECK(result_check(5, result_kind::value, bytes) != check);
-    }
-}
-
-TEST_CASE("The checksum of fresh memory is that of no result") {
-    CHECK(result_check(0, result_kind::value, {}) != 0);
-}
-
-TEST_CASE("The checksum tells whether equal words have changed places") {
-    std::vector<std::byte> bytes(64);
-    bytes[0] = std::byte{1};
-    const std::uint64_t first = result_check(0, result_kind::value, bytes);
-    for (std::size_t place = 8; place < bytes.size(); place += 8) {
-        std::vector<std::byte> moved(64);
-        moved[place] = std::byte{1};
-        CHECK(result_check(0, result_kind::value, moved) != first);
-    }
-}
 
 TEST_CASE("A worker that writes to where another's results are dies of it, and spoils none") {
     pool_options options = small_pool(2, 16, 16);

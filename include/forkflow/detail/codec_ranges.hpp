@@ -72,11 +72,29 @@ std::span<const T> as_elements(std::span<const std::byte> block) {
     return {reinterpret_cast<const T*>(block.data()), block.size() / sizeof(T)};
 }
 
+// Each piece is checked while it is still in the processor's cache.
+template <class Container, class T>
+Container copied_in_pieces(reader& from, std::span<const T> elements) {
+    constexpr std::size_t most = std::max<std::size_t>(nodes::check_block_bytes / sizeof(T), 1);
+    Container container;
+    container.reserve(elements.size());
+    while (container.size() != elements.size()) {
+        const auto rest = elements.subspan(container.size());
+        const auto piece = rest.first(std::min(rest.size(), most));
+        container.insert(container.end(), piece.data(), piece.data() + piece.size());
+        from.was_copied(std::as_bytes(elements.first(container.size())));
+    }
+    return container;
+}
+
 template <class Container, class T>
 Container decode_block(reader& from) {
     const std::span<const std::byte> block = take_block<T>(from);
     if constexpr (alignof(T) <= nodes::payload_alignment) {
         const auto elements = as_elements<T>(block);
+        if (from.notes_copies_of(block.size())) {
+            return copied_in_pieces<Container, T>(from, elements);
+        }
         return Container(elements.data(), elements.data() + elements.size());
     } else {
         Container container;

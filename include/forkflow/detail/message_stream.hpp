@@ -313,10 +313,11 @@ private:
 
     void decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
         try {
-            nodes::byte_reader result(next.payload);
+            nodes::copied_blocks copied;
+            nodes::byte_reader result(next.payload, {}, pool_.options().verify_results ? &copied : nullptr);
             taken.value.emplace(call_.decode_result(result));
             taken.counted_as = nodes::pool::fate::result;
-            if (!pool_.is_intact(next)) {
+            if (!pool_.is_intact(next, copied)) {
                 taken.value.reset();
                 taken.counted_as = nodes::pool::fate::failure;
                 put_failure(taken, nodes::pool::overwritten(next));
