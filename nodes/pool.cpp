@@ -2,10 +2,12 @@
 #include <forkflow/nodes/crew.hpp>
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/giving_way.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 #include <forkflow/nodes/result_check.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -231,9 +233,11 @@ bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::ti
         return false;
     }
     const auto is_there = [this] { return window_.peek().has_value(); };
-    const auto give_way = [&collecting] {
+    constexpr std::chrono::nanoseconds moment = std::chrono::microseconds(50);
+    giving_way others(shared_, cpus_, std::min(moment, options_.spin));
+    const auto give_way = [&] {
         collecting.unlock();
-        std::this_thread::yield();
+        others();
         collecting.lock();
     };
     return for_outcomes_.wait([&] { return is_there() || in_flight() > most_inside; }, deadline, give_way) &&

@@ -189,6 +189,7 @@ private:
     mutable polite_mutex collecting_;
     counts counts_;        ///< guarded by collecting_
     spinner for_outcomes_; ///< guarded by collecting_
+    const std::size_t cpus_ = usable_cpus();
     std::unique_ptr<crew> crew_;
 };
 

@@ -42,7 +42,9 @@ void check(const worker_limits& limits) {
     }
 }
 
-std::size_t usable_cpus() {
+} // namespace
+
+std::size_t nodes::usable_cpus() {
     cpu_set_t set;
     CPU_ZERO(&set);
     if (::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
@@ -52,13 +54,11 @@ std::size_t usable_cpus() {
     return cpus == 0 ? 1 : cpus;
 }
 
-} // namespace
-
 pool_options resolved(pool_options options) {
     constexpr std::size_t most_slots = std::size_t{1} << 20U;
     constexpr std::size_t most_bytes = std::size_t{1} << 46U;
     if (options.workers == 0) {
-        options.workers = std::min(usable_cpus(), nodes::max_workers);
+        options.workers = std::min(nodes::usable_cpus(), nodes::max_workers);
     }
     check("workers", options.workers, 1, nodes::max_workers);
     if (options.window == 0) {

@@ -88,8 +88,9 @@ struct pool_options {
     /// which cannot be cancelled, do not care.
     bool kill_on_cancel = false;
     /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
-    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time. In an
-    /// arena of one thread the node's task looks again only for a message that is alone inside.
+    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time; the node's
+    /// task, while workers compute on all CPUs, by sleeping for moments of the same length, 50 µs at the
+    /// most. In an arena of one thread the node's task looks again only for a message that is alone inside.
     std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.
@@ -108,5 +109,12 @@ struct pool_options {
 
 /// Checks `options` and fills in what they leave open. Throws std::invalid_argument. Thread-safe.
 [[nodiscard]] pool_options resolved(pool_options options);
+
+namespace nodes {
+
+/// How many CPUs this process may use. Thread-safe.
+[[nodiscard]] std::size_t usable_cpus();
+
+} // namespace nodes
 
 } // namespace forkflow

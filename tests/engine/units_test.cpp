@@ -6,6 +6,7 @@
 #include <forkflow/nodes/commit_log.hpp>
 #include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/failure_record.hpp>
+#include <forkflow/nodes/giving_way.hpp>
 #include <forkflow/nodes/pool_options.hpp>
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/seat_set.hpp>
@@ -450,4 +451,27 @@ TEST_CASE("A failure reads as a sentence, and as an exception carries its stack"
     for (int kind = 0; kind <= static_cast<int>(failure_kind::no_memory); ++kind) {
         CHECK(std::string(to_string(static_cast<failure_kind>(kind))) != "unknown");
     }
+}
+
+TEST_CASE("Who looks in vain for long sleeps for moments, but only while workers compute on all CPUs") {
+    const rings shared(forkflow::resolved({.workers = 3}), 0);
+    constexpr std::chrono::nanoseconds moment(1);
+    const auto has_slept = [&](std::size_t cpus, int looks) {
+        giving_way others(shared, cpus, moment);
+        while (looks > 0 && !others()) {
+            --looks;
+        }
+        return looks > 0;
+    };
+    constexpr int many = 10'000'000; // it ends as soon as some microseconds have passed
+    CHECK(has_slept(1, many));
+    CHECK(has_slept(3, many));
+    CHECK_FALSE(has_slept(3, 8)); // not at once
+    CHECK_FALSE(has_slept(4, 1000));
+    insert(shared.idle_seats(), 2);
+    CHECK(has_slept(2, many));
+    CHECK_FALSE(has_slept(3, 1000));
+    insert(shared.blocked_seats(), 0);
+    insert(shared.blocked_seats(), 1);
+    CHECK_FALSE(has_slept(1, 1000));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "support/catch.hpp"
+#include "support/common_nodes.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
 #include <forkflow/ordered_process_queue.hpp>

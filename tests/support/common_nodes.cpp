@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+#define FORKFLOW_TEST_COMMON
+#include "support/common_nodes.hpp"
