@@ -237,7 +237,11 @@ bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::ti
     giving_way others(shared_, cpus_, std::min(moment, options_.spin));
     const auto give_way = [&] {
         collecting.unlock();
-        others();
+        if (in_flight() < cpus_) { // too few to keep workers busy on all of them
+            std::this_thread::yield();
+        } else {
+            others();
+        }
         collecting.lock();
     };
     return for_outcomes_.wait([&] { return is_there() || in_flight() > most_inside; }, deadline, give_way) &&
