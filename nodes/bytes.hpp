@@ -70,6 +70,28 @@ public:
         , end_(bytes.data() + bytes.size())
         , shared_(shared)
         , copied_(copied) {}
+    /// Who reads twice may find different bytes, so the payload is verified as a whole then, at the end.
+    byte_reader(const byte_reader& other) noexcept
+        : begin_(other.begin_)
+        , next_(other.next_)
+        , end_(other.end_)
+        , depth_(other.depth_)
+        , shared_(other.shared_)
+        , copied_(other.copied_) {
+        note_no_copies();
+    }
+    byte_reader& operator=(const byte_reader& other) noexcept {
+        note_no_copies();
+        begin_ = other.begin_;
+        next_ = other.next_;
+        end_ = other.end_;
+        depth_ = other.depth_;
+        shared_ = other.shared_;
+        copied_ = other.copied_;
+        note_no_copies();
+        return *this;
+    }
+    ~byte_reader() = default;
 
     /// Copies the next `size` bytes to `to`. Throws not_decodable if fewer are left.
     void read(void* to, std::size_t size) {
@@ -117,7 +139,9 @@ public:
     /// These bytes, or the first of them, were copied from where take() found them, and nobody will look at
     /// them there again.
     void was_copied(std::span<const std::byte> bytes) noexcept {
-        copied_->take_in(static_cast<std::size_t>(bytes.data() - begin_), bytes);
+        if (copied_ != nullptr) {
+            copied_->take_in(static_cast<std::size_t>(bytes.data() - begin_), bytes);
+        }
     }
 
     /// True if the payload may refer to something: then it is a request, which comes from the parent.
@@ -143,7 +167,10 @@ public:
     [[nodiscard]] std::size_t remaining() const noexcept { return static_cast<std::size_t>(end_ - next_); }
 
     /// The bytes that are left, in place; they stay unread.
-    [[nodiscard]] std::span<const std::byte> rest() const noexcept { return {next_, remaining()}; }
+    [[nodiscard]] std::span<const std::byte> rest() const noexcept {
+        note_no_copies();
+        return {next_, remaining()};
+    }
 
     /// Opens a level of a nested value. Throws not_decodable if max_nesting levels are open.
     [[nodiscard]] nesting enter() {
@@ -169,6 +196,12 @@ private:
         const std::byte* const from = next_;
         next_ += size;
         return from;
+    }
+
+    void note_no_copies() const noexcept {
+        if (copied_ != nullptr) {
+            copied_->stop();
+        }
     }
 
     [[gnu::noinline]] void read_in_pieces(std::byte* to, std::span<const std::byte> from) noexcept {

@@ -233,15 +233,17 @@ bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::ti
         return false;
     }
     const auto is_there = [this] { return window_.peek().has_value(); };
-    constexpr std::chrono::nanoseconds moment = std::chrono::microseconds(50);
-    giving_way others(shared_, cpus_, std::min(moment, options_.spin));
+    // Who allows more than this wants single messages back soonest.
+    constexpr std::chrono::nanoseconds most_moment = std::chrono::microseconds(50);
+    giving_way others(shared_, cpus_, options_.spin);
+    const auto may_sleep = [&] {
+        return options_.spin <= most_moment &&
+               (deadline == spinner::time_point::max() ||
+                deadline - std::chrono::steady_clock::now() > 2 * most_moment);
+    };
     const auto give_way = [&] {
         collecting.unlock();
-        if (in_flight() < cpus_) { // too few to keep workers busy on all of them
-            std::this_thread::yield();
-        } else {
-            others();
-        }
+        (void)others(may_sleep() ? in_flight() : 0);
         collecting.lock();
     };
     return for_outcomes_.wait([&] { return is_there() || in_flight() > most_inside; }, deadline, give_way) &&

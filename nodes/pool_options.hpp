@@ -88,9 +88,9 @@ struct pool_options {
     /// which cannot be cancelled, do not care.
     bool kill_on_cancel = false;
     /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
-    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time; the node's
-    /// task, while workers compute on all CPUs, by sleeping for moments of the same length, 50 µs at the
-    /// most. In an arena of one thread the node's task looks again only for a message that is alone inside.
+    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time. With 50 µs
+    /// or less the node's task may sleep for as long in between, while there are workers awake for all CPUs.
+    /// In an arena of one thread it looks again only for a message that is alone inside.
     std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.

@@ -70,6 +70,9 @@ std::uint64_t sum_of_blocks(std::size_t begin, std::size_t end, std::span<const 
 } // namespace
 
 void copied_blocks::take_in(std::size_t offset, std::span<const std::byte> bytes) noexcept {
+    if (stopped_) {
+        return;
+    }
     std::atomic_signal_fence(std::memory_order_seq_cst); // not before they were copied
     const std::size_t begin = (offset + check_block_bytes - 1) / check_block_bytes;
     const std::size_t end = (offset + bytes.size()) / check_block_bytes;
@@ -88,12 +91,11 @@ void copied_blocks::take_in(std::size_t offset, std::span<const std::byte> bytes
 
 void copied_blocks::copy(std::byte* payload, std::size_t offset, const void* from,
                          std::size_t size) noexcept {
-    const std::span all(static_cast<const std::byte*>(from), size);
     for (std::size_t done = 0; done < size;) {
         const std::size_t piece = std::min(check_block_bytes, size - done);
-        std::memcpy(payload + offset + done, all.data() + done, piece);
+        std::memcpy(payload + offset + done, static_cast<const std::byte*>(from) + done, piece);
         done += piece;
-        take_in(offset, all.first(done));
+        take_in(offset, {payload + offset, done}); // not the source: others may write there
     }
 }
 

@@ -32,6 +32,11 @@ public:
     /// Copies `size` bytes to `payload`, where the result begins, plus `offset`, and takes them in.
     void copy(std::byte* payload, std::size_t offset, const void* from, std::size_t size) noexcept;
     void forget() noexcept { *this = {}; }
+    /// From now on nothing is taken in, and nothing that was counts: for who looks at bytes more than once.
+    void stop() noexcept {
+        forget();
+        stopped_ = true;
+    }
 
 private:
     friend std::uint64_t result_check(sequence, result_kind, std::span<const std::byte>,
@@ -41,6 +46,7 @@ private:
         std::size_t end = 0;   ///< behind the last one
     };
 
+    bool stopped_ = false;
     std::size_t count_ = 0;
     std::uint64_t sum_ = 0;
     std::array<run, 4> runs_{}; ///< of which `count_` are used

@@ -79,6 +79,18 @@ TEMPLATE_LIST_TEST_CASE("a value survives; a damaged encoding does no harm", "[c
     }
 }
 
+TEST_CASE("vectors of what cannot be assigned can be sent", "[codec]") {
+    struct fixed {
+        const int id;
+        float value;
+    };
+    const std::vector<fixed> sent{{1, 0.5F}, {2, 1.5F}};
+    const auto arrived = decoded<std::vector<fixed>>(encoded(sent));
+    REQUIRE(arrived.size() == 2);
+    CHECK(arrived[1].id == 2);
+    CHECK(arrived[1].value == 1.5F);
+}
+
 TEST_CASE("types without a default constructor can be sent", "[codec]") {
     CHECK(decoded<no_default>(encoded(no_default(7))) == no_default(7));
     const std::vector<no_default> several(3, no_default(8));

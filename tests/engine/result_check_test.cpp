@@ -199,3 +199,40 @@ TEST_CASE(
         }
     }
 }
+
+TEST_CASE("What is looked at twice is verified as it stands there at the end") {
+    const std::size_t size = 2 * least_checked_copy_bytes;
+    std::vector<std::byte> read(size);
+    const auto passes = [&](auto look_twice) {
+        std::vector<std::byte> bytes = some_bytes(size);
+        const std::uint64_t check = check_of(bytes);
+        copied_blocks copied;
+        byte_reader from(bytes, {}, &copied);
+        look_twice(from, bytes);
+        return check_of(bytes, copied) == check;
+    };
+    const auto spoil = [](std::vector<std::byte>& bytes) { bytes[5000] ^= std::byte{1}; };
+    CHECK(passes([&](byte_reader& from, auto& bytes) { // once
+        from.read(read.data(), size);
+        spoil(bytes);
+    }));
+    CHECK_FALSE(passes([&](byte_reader& from, auto& bytes) {
+        byte_reader ahead = from;
+        ahead.read(read.data(), size);
+        spoil(bytes);
+        from.read(read.data(), size);
+    }));
+    CHECK_FALSE(passes([&](byte_reader& from, auto& bytes) {
+        const byte_reader before = from;
+        from.read(read.data(), size);
+        spoil(bytes);
+        from = before;
+        from.read(read.data(), size);
+    }));
+    CHECK_FALSE(passes([&](byte_reader& from, auto& bytes) {
+        const std::span<const std::byte> seen = from.rest();
+        from.read(read.data(), size);
+        spoil(bytes);
+        CHECK(seen.size() == size);
+    }));
+}

@@ -92,8 +92,10 @@ Container decode_block(reader& from) {
     const std::span<const std::byte> block = take_block<T>(from);
     if constexpr (alignof(T) <= nodes::payload_alignment) {
         const auto elements = as_elements<T>(block);
-        if (from.notes_copies_of(block.size())) {
-            return copied_in_pieces<Container, T>(from, elements);
+        if constexpr (std::is_copy_assignable_v<T> && std::is_move_assignable_v<T>) { // for insert
+            if (from.notes_copies_of(block.size())) {
+                return copied_in_pieces<Container, T>(from, elements);
+            }
         }
         return Container(elements.data(), elements.data() + elements.size());
     } else {
