@@ -81,14 +81,16 @@ public:
         note_no_copies();
     }
     byte_reader& operator=(const byte_reader& other) noexcept {
-        note_no_copies();
-        begin_ = other.begin_;
-        next_ = other.next_;
-        end_ = other.end_;
-        depth_ = other.depth_;
-        shared_ = other.shared_;
-        copied_ = other.copied_;
-        note_no_copies();
+        if (this != &other) {
+            note_no_copies();
+            begin_ = other.begin_;
+            next_ = other.next_;
+            end_ = other.end_;
+            depth_ = other.depth_;
+            shared_ = other.shared_;
+            copied_ = other.copied_;
+            note_no_copies();
+        }
         return *this;
     }
     ~byte_reader() = default;
