@@ -52,6 +52,37 @@ private:
     std::size_t& depth_;
 };
 
+/// Where a reader notes what was copied; or nowhere. Who copies the reader may look at bytes twice, and find
+/// other ones; so from then on nothing counts as noted, and the payload is verified as a whole.
+class copy_notes {
+public:
+    explicit copy_notes(copied_blocks* blocks) noexcept
+        : blocks_(blocks) {}
+    copy_notes(const copy_notes& other) noexcept
+        : blocks_(other.blocks_) {
+        stop();
+    }
+    copy_notes& operator=(const copy_notes& other) noexcept {
+        if (this != &other) {
+            stop();
+            blocks_ = other.blocks_;
+            stop();
+        }
+        return *this;
+    }
+    ~copy_notes() = default;
+
+    [[nodiscard]] copied_blocks* blocks() const noexcept { return blocks_; }
+    void stop() const noexcept {
+        if (blocks_ != nullptr) {
+            blocks_->stop();
+        }
+    }
+
+private:
+    copied_blocks* blocks_;
+};
+
 /// Reads values from bytes that another process wrote, and may go on writing while they are read.
 ///
 /// Nothing is read outside of the bytes given. Each value is copied once, and then only the copy counts, so a
@@ -70,36 +101,12 @@ public:
         , end_(bytes.data() + bytes.size())
         , shared_(shared)
         , copied_(copied) {}
-    /// Who reads twice may find different bytes, so the payload is verified as a whole then, at the end.
-    byte_reader(const byte_reader& other) noexcept
-        : begin_(other.begin_)
-        , next_(other.next_)
-        , end_(other.end_)
-        , depth_(other.depth_)
-        , shared_(other.shared_)
-        , copied_(other.copied_) {
-        note_no_copies();
-    }
-    byte_reader& operator=(const byte_reader& other) noexcept {
-        if (this != &other) {
-            note_no_copies();
-            begin_ = other.begin_;
-            next_ = other.next_;
-            end_ = other.end_;
-            depth_ = other.depth_;
-            shared_ = other.shared_;
-            copied_ = other.copied_;
-            note_no_copies();
-        }
-        return *this;
-    }
-    ~byte_reader() = default;
 
     /// Copies the next `size` bytes to `to`. Throws not_decodable if fewer are left.
     void read(void* to, std::size_t size) {
         const std::byte* from = advance(size);
         if (notes_copies_of(size)) [[unlikely]] {
-            read_in_pieces(static_cast<std::byte*>(to), {from, size});
+            copied_.blocks()->copy(to, from, size, from, offset_of(from));
         } else if (size != 0) {
             std::memcpy(to, from, size);
         }
@@ -136,13 +143,13 @@ public:
     /// True if `size` bytes are so many that who copies them in pieces, and says so after each, spares
     /// another pass over them.
     [[nodiscard]] bool notes_copies_of(std::size_t size) const noexcept {
-        return size >= least_checked_copy_bytes && copied_ != nullptr;
+        return size >= least_checked_copy_bytes && copied_.blocks() != nullptr;
     }
     /// These bytes, or the first of them, were copied from where take() found them, and nobody will look at
     /// them there again.
     void was_copied(std::span<const std::byte> bytes) noexcept {
-        if (copied_ != nullptr) {
-            copied_->take_in(static_cast<std::size_t>(bytes.data() - begin_), bytes);
+        if (copied_.blocks() != nullptr) {
+            copied_.blocks()->take_in(offset_of(bytes.data()), bytes);
         }
     }
 
@@ -170,7 +177,7 @@ public:
 
     /// The bytes that are left, in place; they stay unread.
     [[nodiscard]] std::span<const std::byte> rest() const noexcept {
-        note_no_copies();
+        copied_.stop();
         return {next_, remaining()};
     }
 
@@ -200,19 +207,8 @@ private:
         return from;
     }
 
-    void note_no_copies() const noexcept {
-        if (copied_ != nullptr) {
-            copied_->stop();
-        }
-    }
-
-    [[gnu::noinline]] void read_in_pieces(std::byte* to, std::span<const std::byte> from) noexcept {
-        for (std::size_t done = 0; done < from.size();) {
-            const std::size_t piece = std::min(check_block_bytes, from.size() - done);
-            std::memcpy(to + done, from.data() + done, piece);
-            done += piece;
-            was_copied(from.first(done));
-        }
+    [[nodiscard]] std::size_t offset_of(const std::byte* place) const noexcept {
+        return static_cast<std::size_t>(place - begin_);
     }
 
     [[noreturn, gnu::cold, gnu::noinline]] void too_few(std::size_t wanted) const {
@@ -230,7 +226,7 @@ private:
     const std::byte* end_;
     std::size_t depth_ = 0;
     std::span<const std::byte> shared_;
-    copied_blocks* copied_;
+    copy_notes copied_;
 };
 
 class message_references;
@@ -386,7 +382,8 @@ private:
             return;
         }
         if (size >= least_checked_copy_bytes && copied_ != nullptr) {
-            copied_->copy(begin_, this->size(), from, size);
+            // As it stands there, and not as the source is: others may write to that.
+            copied_->copy(next_, from, size, next_, this->size());
         } else {
             std::memcpy(next_, from, size);
         }

@@ -5,7 +5,6 @@
 #include <forkflow/nodes/rings.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

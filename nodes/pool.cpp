@@ -237,9 +237,7 @@ bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::ti
     constexpr std::chrono::nanoseconds most_moment = std::chrono::microseconds(50);
     giving_way others(shared_, cpus_, options_.spin);
     const auto may_sleep = [&] {
-        return options_.spin <= most_moment &&
-               (deadline == spinner::time_point::max() ||
-                deadline - std::chrono::steady_clock::now() > 2 * most_moment);
+        return options_.spin <= most_moment && deadline - std::chrono::steady_clock::now() > 2 * most_moment;
     };
     const auto give_way = [&] {
         collecting.unlock();

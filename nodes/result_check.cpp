@@ -89,15 +89,15 @@ void copied_blocks::take_in(std::size_t offset, std::span<const std::byte> bytes
     }
 }
 
-void copied_blocks::copy(std::byte* payload, std::size_t offset, const void* from,
-                         std::size_t size) noexcept {
-    constexpr std::size_t most =
-        4 * check_block_bytes; // by less at a time, reading back what was just written takes longer
+void copied_blocks::copy(void* to, const void* from, std::size_t size, const void* in_result,
+                         std::size_t offset) noexcept {
+    // By less at a time, reading back what was just written takes longer.
+    constexpr std::size_t most = 4 * check_block_bytes;
     for (std::size_t done = 0; done < size;) {
         const std::size_t piece = std::min(most, size - done);
-        std::memcpy(payload + offset + done, static_cast<const std::byte*>(from) + done, piece);
+        std::memcpy(static_cast<std::byte*>(to) + done, static_cast<const std::byte*>(from) + done, piece);
         done += piece;
-        take_in(offset, {payload + offset, done}); // not the source: others may write there
+        take_in(offset, {static_cast<const std::byte*>(in_result), done});
     }
 }
 

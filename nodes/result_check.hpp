@@ -29,8 +29,10 @@ public:
     /// in the order in which they lie; what comes when there have been too many is left out, for
     /// result_check.
     void take_in(std::size_t offset, std::span<const std::byte> bytes) noexcept;
-    /// Copies `size` bytes to `payload`, where the result begins, plus `offset`, and takes them in.
-    void copy(std::byte* payload, std::size_t offset, const void* from, std::size_t size) noexcept;
+    /// Copies `size` bytes, of the result or to it, and takes them in as they stand in it: at `in_result`,
+    /// which is `to` or `from`, and `offset` from its start.
+    void copy(void* to, const void* from, std::size_t size, const void* in_result,
+              std::size_t offset) noexcept;
     void forget() noexcept { *this = {}; }
     /// From now on nothing is taken in, and nothing that was counts: for who looks at bytes more than once.
     void stop() noexcept {

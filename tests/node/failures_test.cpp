@@ -23,16 +23,10 @@
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
-using forkflow_test::bounded_test;
-using forkflow_test::check_names;
-using forkflow_test::fate;
-using forkflow_test::meet;
-using forkflow_test::order;
-using forkflow_test::recorder;
+using namespace forkflow_test;
 
 namespace {
 
-using forkflow_test::result;
 using outcome = std::variant<result, failure>;
 
 constexpr std::uint32_t first_sequence = std::uint32_t{0} - 3;

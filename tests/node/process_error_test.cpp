@@ -17,16 +17,9 @@
 
 using forkflow::failure;
 using forkflow::failure_kind;
-using forkflow_test::bounded_test;
-using forkflow_test::check_names;
-using forkflow_test::fate;
-using forkflow_test::meet;
-using forkflow_test::order;
-using forkflow_test::recorder;
+using namespace forkflow_test;
 
 namespace {
-
-using forkflow_test::result;
 
 /// Runs one message with this fate through a node whose Output holds no failure; then, after a reset, a good
 /// one. Gives what wait_for_all threw.

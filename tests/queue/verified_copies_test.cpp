@@ -7,9 +7,9 @@
 
 #include <forkflow/ordered_process_queue.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -68,6 +68,11 @@ bool is_overwritten(const outcome& one) {
 /// Whose codec throws when most is written.
 struct half_written {};
 
+/// Whose codec kills its worker when most of the third one is written.
+struct deadly_written {
+    std::string text;
+};
+
 } // namespace
 
 template <>
@@ -78,6 +83,41 @@ struct forkflow::codec<half_written> {
     }
     static half_written decode(reader&) { return {}; }
 };
+
+template <>
+struct forkflow::codec<deadly_written> {
+    static void encode(const deadly_written& value, writer& to) {
+        forkflow::encode(to, value.text);
+        static int written = 0; // by this worker
+        if (++written == 3) {
+            ::raise(SIGKILL);
+        }
+        to.write_value('.');
+    }
+    static deadly_written decode(reader& from) {
+        deadly_written value{forkflow::decode<std::string>(from)};
+        (void)from.read_value<char>();
+        return value;
+    }
+};
+
+TEST_CASE(
+    "A worker that dies when a long stretch is written costs an attempt, and the result arrives whole") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<std::int32_t, std::variant<deadly_written, failure>> queue(
+        one_worker(), [](std::int32_t seed) {
+            return deadly_written{std::string(100'000, static_cast<char>('a' + seed))};
+        });
+    for (std::int32_t seed = 0; seed < messages; ++seed) {
+        REQUIRE(queue.put(seed));
+    }
+    for (std::int32_t seed = 0; seed < messages; ++seed) {
+        const auto one = *queue.get();
+        REQUIRE(std::holds_alternative<deadly_written>(one));
+        CHECK(std::get<deadly_written>(one).text == std::string(100'000, static_cast<char>('a' + seed)));
+    }
+    CHECK(queue.statistics().deaths >= static_cast<std::size_t>(messages) / 3);
+}
 
 TEST_CASE("A codec that throws when a long stretch is written makes a failure that says what it threw") {
     const bounded_test bounds;
