@@ -36,7 +36,7 @@ namespace forkflow {
 /// else of this process that is not part of the program or of a library, is refused when it is put: the
 /// message fails (not_encodable). So is one that only looks so, as a large number may by chance: pass it as
 /// an argument. A function object whose codec is bytes_codec is not looked at; nor is, without g++, one that
-/// has padding.
+/// has padding or holds a floating-point number.
 ///
 /// **Copies** share function and arguments. Copying, encoding and destroying are thread-safe.
 template <class R>

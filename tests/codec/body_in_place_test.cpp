@@ -19,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+namespace body_in_place_test {
+
 using codec_types::page;
 using codec_types::page_view;
 using forkflow_test::bounded_test;
@@ -175,3 +177,5 @@ TEST_CASE("a codec that reads less than it wrote is found out", "[codec]") {
     forkflow::reader five{std::span<std::byte>(area).first(5)};
     CHECK_THROWS_AS((whole_call<int, int, decltype(body)>::decode_result(five)), forkflow::not_decodable);
 }
+
+} // namespace body_in_place_test

@@ -32,6 +32,8 @@
 #include <variant>
 #include <vector>
 
+namespace codec_round_trip_test {
+
 using namespace codec_types;
 using forkflow_test::decoded;
 using forkflow_test::encoded;
@@ -99,3 +101,5 @@ TEST_CASE("types without a default constructor can be sent", "[codec]") {
         {{no_default(1), "a"}, {no_default(2), "b"}}};
     CHECK(decoded<std::array<std::pair<no_default, std::string>, 2>>(encoded(pairs)) == pairs);
 }
+
+} // namespace codec_round_trip_test

@@ -23,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+namespace codec_trust_test {
+
 using namespace codec_types;
 using forkflow::not_decodable;
 using forkflow_test::bytes;
@@ -39,16 +41,20 @@ struct thrower {
 
 } // namespace
 
+} // namespace codec_trust_test
+
 template <>
-struct forkflow::codec<thrower> {
-    static void encode(const thrower& value, writer& to) {
+struct forkflow::codec<codec_trust_test::thrower> {
+    static void encode(const codec_trust_test::thrower& value, writer& to) {
         forkflow::encode(to, 1);
         if (value.when_encoding) {
             throw std::domain_error("not this one");
         }
     }
-    static thrower decode(reader&) { throw std::range_error("not these"); }
+    static codec_trust_test::thrower decode(reader&) { throw std::range_error("not these"); }
 };
+
+namespace codec_trust_test {
 
 TEST_CASE("every prefix of an encoding is refused, and every bit may be wrong", "[codec]") {
     using message = std::tuple<std::string, std::variant<int, std::vector<std::string>>, std::map<int, bool>,
@@ -159,3 +165,5 @@ TEST_CASE("what a codec throws arrives as it is, and the writer can be used agai
     CHECK(decoded<int>(bytes(to.written().begin(), to.written().end())) == 5);
     CHECK_THROWS_AS(decoded<thrower>(encoded(thrower{})), std::range_error);
 }
+
+} // namespace codec_trust_test

@@ -16,6 +16,8 @@
 #include <tuple>
 #include <vector>
 
+namespace codec_views_test {
+
 using namespace codec_types;
 using forkflow::not_decodable;
 using forkflow_test::bytes;
@@ -39,19 +41,26 @@ bool inside(const void* at, std::span<const std::byte> message) {
 
 } // namespace
 
+} // namespace codec_views_test
+
 template <>
-struct forkflow::codec<image> {
+struct forkflow::codec<codec_views_test::image> {
     using encoded_as = std::vector<std::byte>;
-    static void encode(const image& value, writer& to) { forkflow::encode(to, value.pixels); }
-    static image decode(reader& from) { return {forkflow::decode<encoded_as>(from)}; }
+    static void encode(const codec_views_test::image& value, writer& to) {
+        forkflow::encode(to, value.pixels);
+    }
+    static codec_views_test::image decode(reader& from) { return {forkflow::decode<encoded_as>(from)}; }
 };
+
 template <>
-struct forkflow::codec<image_view> {
-    using encoded_as = image;
-    static image_view decode(reader& from) {
+struct forkflow::codec<codec_views_test::image_view> {
+    using encoded_as = codec_views_test::image;
+    static codec_views_test::image_view decode(reader& from) {
         return {forkflow::decode_view<std::span<const std::byte>>(from)};
     }
 };
+
+namespace codec_views_test {
 
 TEST_CASE("a body that takes a view reads its request in place", "[codec]") {
     const std::string text = "in the buffer";
@@ -180,3 +189,5 @@ TEST_CASE("a result that is too large throws, and stays too large", "[codec]") {
     }
     CHECK_THROWS_AS(result.resize(1), std::length_error);
 }
+
+} // namespace codec_views_test

@@ -22,6 +22,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace cancel_test {
+
 namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
@@ -364,3 +366,5 @@ TEST_CASE("With kill_on_cancel, each of many cancellations in full swing leaves 
     CHECK(after.received == after.emitted);
     CHECK(after.retries == 0);
 }
+
+} // namespace cancel_test

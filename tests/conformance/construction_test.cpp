@@ -18,6 +18,8 @@
 #include <variant>
 #include <vector>
 
+namespace construction_test {
+
 namespace flow = tbb::flow;
 using forkflow::ordered_process_node;
 using forkflow::pool_options;
@@ -78,16 +80,29 @@ struct plain_output {
 
 } // namespace
 
+} // namespace construction_test
+
 template <>
-struct forkflow::codec<plain_input> {
-    static void encode(const plain_input& value, writer& to) { forkflow::encode(to, value.value); }
-    static plain_input decode(reader& from) { return plain_input(forkflow::decode<int>(from)); }
+struct forkflow::codec<construction_test::plain_input> {
+    static void encode(const construction_test::plain_input& value, writer& to) {
+        forkflow::encode(to, value.value);
+    }
+    static construction_test::plain_input decode(reader& from) {
+        return construction_test::plain_input(forkflow::decode<int>(from));
+    }
 };
+
 template <>
-struct forkflow::codec<plain_output> {
-    static void encode(const plain_output& value, writer& to) { forkflow::encode(to, value.value); }
-    static plain_output decode(reader& from) { return plain_output(forkflow::decode<int>(from)); }
+struct forkflow::codec<construction_test::plain_output> {
+    static void encode(const construction_test::plain_output& value, writer& to) {
+        forkflow::encode(to, value.value);
+    }
+    static construction_test::plain_output decode(reader& from) {
+        return construction_test::plain_output(forkflow::decode<int>(from));
+    }
 };
+
+namespace construction_test {
 
 TEST_CASE("A node's types are deduced from functions, members and function objects of every qualification") {
     const bounded_test bounds;
@@ -257,3 +272,5 @@ TEST_CASE("What cannot be a body is refused by a concept, not deep inside") {
     const auto no_copy = [owned = std::unique_ptr<int>()](int message) { return message; };
     STATIC_REQUIRE_FALSE(std::is_constructible_v<node, flow::graph&, std::size_t, decltype(no_copy)>);
 }
+
+} // namespace construction_test

@@ -23,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+namespace edges_test {
+
 namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
@@ -442,3 +444,5 @@ TEST_CASE(
     g.wait_for_all();
     CHECK(order == std::vector<int>{3, 1, 2});
 }
+
+} // namespace edges_test

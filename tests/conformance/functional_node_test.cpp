@@ -16,6 +16,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace functional_node_test {
+
 namespace flow = tbb::flow;
 using forkflow_test::bounded_test;
 using forkflow_test::in_processes;
@@ -342,3 +344,5 @@ TEMPLATE_TEST_CASE("A node is a graph_node, a receiver and a sender, and tells i
     STATIC_REQUIRE(std::is_copy_constructible_v<node>);
     STATIC_REQUIRE_FALSE(std::is_copy_assignable_v<node>);
 }
+
+} // namespace functional_node_test

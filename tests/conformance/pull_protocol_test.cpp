@@ -12,6 +12,8 @@
 
 #include <vector>
 
+namespace pull_protocol_test {
+
 namespace flow = tbb::flow;
 using forkflow_test::bounded_test;
 using forkflow_test::int_node;
@@ -176,3 +178,5 @@ TEST_CASE("What is reserved when the graph is reset is gone, and the stream begi
     refused.rest();
     refused.check_nothing_to_get();
 }
+
+} // namespace pull_protocol_test

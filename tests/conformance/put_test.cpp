@@ -24,6 +24,8 @@
 #include <stdexcept>
 #include <vector>
 
+namespace put_test {
+
 namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
@@ -383,3 +385,5 @@ TEST_CASE(
     peak_for(100);
     peak_for(5000);
 }
+
+} // namespace put_test

@@ -17,6 +17,8 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+namespace put_timeout_test {
+
 namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow_test::bounded_test;
@@ -100,3 +102,5 @@ TEST_CASE("If there is no thread for its timeout, put throws, takes nothing, and
         check_that_put_throws_and_the_node_goes_on<rejecting_node>();
     }
 }
+
+} // namespace put_timeout_test

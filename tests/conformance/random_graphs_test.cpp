@@ -17,6 +17,8 @@
 #include <random>
 #include <string>
 
+namespace random_graphs_test {
+
 namespace {
 
 std::optional<std::uint64_t> number_in(const char* variable) {
@@ -48,3 +50,5 @@ TEST_CASE("Random graphs pass every message over every edge once and in order, a
     std::cout << done << " graphs" << std::endl;
     CHECK(done >= (wanted || first ? limit : least));
 }
+
+} // namespace random_graphs_test

@@ -9,6 +9,8 @@
 #include <memory>
 #include <random>
 
+namespace buffer_memory_test {
+
 using namespace forkflow_test;
 using forkflow::nodes::buffer_memory;
 using forkflow::nodes::shared_mapping;
@@ -153,3 +155,5 @@ TEST_CASE("A pool gives the pages of buffers back that are gone") {
         CHECK(eventually([&] { return pages_of(mapping) <= small + 256; }));
     }
 }
+
+} // namespace buffer_memory_test

@@ -9,6 +9,8 @@
 
 #include <sys/stat.h>
 
+namespace extent_memory_test {
+
 using namespace forkflow_test;
 using forkflow::nodes::byte_writer;
 using forkflow::nodes::extent_memory;
@@ -231,3 +233,5 @@ TEST_CASE("What a worker had taken when it died goes back too") {
     CHECK(pages_of(shared) > small + 2 * mebibyte_pages);
     CHECK(eventually([&] { return pages_of(shared) <= small + mebibyte_pages; }));
 }
+
+} // namespace extent_memory_test

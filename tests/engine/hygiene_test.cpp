@@ -29,6 +29,8 @@
 #include <string>
 #include <vector>
 
+namespace hygiene_test {
+
 using namespace forkflow;
 using namespace forkflow::nodes;
 using forkflow_test::engine_watchdog;
@@ -494,3 +496,5 @@ TEST_CASE("A pool can be made and ended while the application ignores SIGCHLD") 
     CHECK(answer_of_worker([] { return "here"; }) == "here");
     ::sigaction(SIGCHLD, &before, nullptr);
 }
+
+} // namespace hygiene_test

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+namespace large_memory_test {
+
 using namespace forkflow::nodes;
 
 namespace {
@@ -88,3 +90,5 @@ TEST_CASE("The allocator serves containers of any size") {
     }
     CHECK(flags_at(numbers.data()).find(" rd wr ") != std::string::npos);
 }
+
+} // namespace large_memory_test

@@ -11,6 +11,8 @@
 #include <fstream>
 #include <string>
 
+namespace protocol_processes_test {
+
 using namespace forkflow_test;
 using world = process_world;
 
@@ -327,3 +329,5 @@ TEST_CASE("When the application is killed, fork server and workers are gone") {
         CHECK(::kill(worker.load(), 0) == -1); // reaped by the fork server before it went
     }
 }
+
+} // namespace protocol_processes_test

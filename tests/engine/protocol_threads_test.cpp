@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+namespace protocol_threads_test {
+
 using namespace forkflow_test;
 using world = thread_world;
 
@@ -226,3 +228,5 @@ TEST_CASE("A worker that cannot be made is asked for again, and not for ever") {
         CHECK(outcomes[0].failure.what.find("fork") != std::string::npos);
     }
 }
+
+} // namespace protocol_threads_test

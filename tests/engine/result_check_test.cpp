@@ -14,6 +14,8 @@
 #include <span>
 #include <vector>
 
+namespace result_check_test {
+
 using namespace forkflow::nodes;
 using forkflow_test::pattern_byte;
 
@@ -236,3 +238,5 @@ TEST_CASE("What is looked at twice is verified as it stands there at the end") {
         CHECK(seen.size() == size);
     }));
 }
+
+} // namespace result_check_test

@@ -6,6 +6,8 @@
 
 #include <forkflow/nodes/result_places.hpp>
 
+namespace result_places_test {
+
 using namespace forkflow;
 using namespace forkflow::nodes;
 
@@ -217,3 +219,5 @@ TEST_CASE("A worker that dies when it has no place for a result costs nothing") 
     a_worker_without_a_place_costs_nothing_if_it_dies<forkflow_test::process_world>();
     a_worker_without_a_place_costs_nothing_if_it_dies<forkflow_test::thread_world>();
 }
+
+} // namespace result_places_test

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace ring_model_test {
+
 using namespace forkflow;
 using namespace forkflow::nodes;
 
@@ -419,3 +421,5 @@ TEST_CASE("A result whose header makes no sense is unsound, whatever a worker wr
         CHECK_FALSE(tested.window.peek()->sound);
     }
 }
+
+} // namespace ring_model_test

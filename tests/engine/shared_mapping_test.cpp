@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+namespace shared_mapping_test {
+
 using namespace forkflow;
 using namespace forkflow::nodes;
 
@@ -294,3 +296,5 @@ TEST_CASE("A length that a slot cannot hold has no payload") {
     CHECK(place.payload(place.extent.size() + 1).empty());
     CHECK(place.payload(~std::size_t{0}).empty());
 }
+
+} // namespace shared_mapping_test

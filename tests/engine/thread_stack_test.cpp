@@ -17,6 +17,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+namespace thread_stack_test {
+
 using forkflow::nodes::further_stack;
 using forkflow::nodes::stack_is_half_empty;
 
@@ -129,3 +131,5 @@ TEST_CASE("A further stack that the system has no memory for is an error that na
     address_space.lift();
     CHECK(what == "mmap of a stack: Cannot allocate memory");
 }
+
+} // namespace thread_stack_test

@@ -27,6 +27,8 @@
 #include <string>
 #include <vector>
 
+namespace units_test {
+
 using namespace forkflow;
 using namespace forkflow::nodes;
 using forkflow_test::sanitized;
@@ -389,7 +391,7 @@ TEST_CASE("The stack of a throw is noted where it was thrown") {
     REQUIRE(outer != std::string::npos);
     CHECK(inner < outer);
     // No frame of the runtime is in front; a sanitizer's own interceptor of throw may be.
-    CHECK((sanitized || text.starts_with("#0 engine_units::throws_here")));
+    CHECK((sanitized || text.starts_with("#0 units_test::engine_units::throws_here")));
     forget_throw_point();
     CHECK(noted_throw_point().empty());
 }
@@ -475,3 +477,5 @@ TEST_CASE("Who looks in vain for long sleeps for moments, but only while as many
     insert(shared.blocked_seats(), 1);
     CHECK_FALSE(has_slept(1, 1000));
 }
+
+} // namespace units_test

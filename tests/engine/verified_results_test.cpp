@@ -4,6 +4,8 @@
 #include "support/engine_death_scenarios.hpp"
 #include "support/wild_worker.hpp"
 
+namespace verified_results_test {
+
 using namespace forkflow_test;
 using namespace forkflow::nodes;
 using world = process_world;
@@ -157,3 +159,5 @@ TEST_CASE("A state that leads to another result, or to none, leads to a failure"
         }
     }
 }
+
+} // namespace verified_results_test

@@ -2,6 +2,8 @@
 // Verified results over workers that are threads, seen by the thread sanitizer.
 #include "support/engine_death_scenarios.hpp"
 
+namespace verified_results_threads_test {
+
 using namespace forkflow_test;
 using world = thread_world;
 
@@ -20,3 +22,5 @@ TEST_CASE("Over threads, a worker that dies at any step costs an attempt, and no
         one_death_costs_nothing_but_an_attempt<world>(here, moment::middle, 3, 2, true);
     }
 }
+
+} // namespace verified_results_threads_test

@@ -5,6 +5,8 @@
 #include <forkflow/nodes/byte_budget.hpp>
 #include <forkflow/nodes/result_room.hpp>
 
+namespace window_bytes_test {
+
 using namespace forkflow_test;
 using forkflow::nodes::byte_budget;
 using forkflow::nodes::result_room;
@@ -134,3 +136,5 @@ TEST_CASE("Over processes, results take no more bytes than the bound, but for on
 TEST_CASE("Over processes, a death with bytes costs an attempt and no bytes") {
     deaths_with_bytes_cost_attempts_and_no_bytes<world>();
 }
+
+} // namespace window_bytes_test

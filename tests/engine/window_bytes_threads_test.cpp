@@ -2,6 +2,8 @@
 // The bound on bytes over workers that are threads, seen by the thread sanitizer.
 #include "support/engine_bytes_scenarios.hpp"
 
+namespace window_bytes_threads_test {
+
 using namespace forkflow_test;
 using world = thread_world;
 
@@ -31,3 +33,5 @@ TEST_CASE("Over threads, results take no more bytes than the bound, but for one"
 TEST_CASE("Over threads, a death with bytes costs an attempt and no bytes") {
     deaths_with_bytes_cost_attempts_and_no_bytes<world>();
 }
+
+} // namespace window_bytes_threads_test

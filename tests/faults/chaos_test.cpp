@@ -16,6 +16,8 @@
 
 #include <unistd.h>
 
+namespace chaos_test {
+
 using namespace forkflow_test;
 
 namespace {
@@ -421,3 +423,5 @@ TEST_CASE("In chaos every message has one outcome, in its place") {
     CHECK(wild.failures < wild.messages / 4);
     CHECK((wild.broken_pools == 0 && wild.wrong == 0));
 }
+
+} // namespace chaos_test

@@ -23,6 +23,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+namespace crowded_fork_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -154,3 +156,5 @@ TEST_CASE("Nodes may be made by several threads and tasks at a time") {
     }
     CHECK(right == 60);
 }
+
+} // namespace crowded_fork_test

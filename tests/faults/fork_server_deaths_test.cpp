@@ -16,6 +16,8 @@
 
 #include <unistd.h>
 
+namespace fork_server_deaths_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -231,3 +233,5 @@ TEST_CASE("Ctrl-C reaches the application alone, and no fork_server") {
     forkflow_test::child_test child("child: Ctrl-C beside a fork_server");
     CHECK(child.wait_at_most(60s) == 0);
 }
+
+} // namespace fork_server_deaths_test

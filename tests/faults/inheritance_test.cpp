@@ -29,6 +29,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+namespace inheritance_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -255,3 +257,5 @@ TEST_CASE("What stands in std::cout without stdio is written once, and by the ap
     child_test child("child: does not synchronise its streams with stdio");
     CHECK(child.wait_at_most(60s) == 0);
 }
+
+} // namespace inheritance_test

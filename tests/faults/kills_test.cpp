@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace kills_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -128,3 +130,5 @@ TEST_CASE("kill -9 of the application at any moment leaves no process") {
         CHECK(forkflow_test::all_children_end_within(2s));
     }
 }
+
+} // namespace kills_test

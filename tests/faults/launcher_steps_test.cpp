@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace launcher_steps_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -285,3 +287,5 @@ TEST_CASE("A pool's fork server killed while it starts a relief is made up for")
     }
     check_that_nobody_is_left();
 }
+
+} // namespace launcher_steps_test

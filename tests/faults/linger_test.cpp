@@ -17,6 +17,8 @@
 
 #include <unistd.h>
 
+namespace linger_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -157,3 +159,5 @@ TEST_CASE("Markers inside a node that lingers hold up nobody") {
     }
     CHECK(flags.get(ended) >= 2);
 }
+
+} // namespace linger_test

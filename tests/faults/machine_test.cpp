@@ -28,6 +28,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+namespace machine_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -373,3 +375,5 @@ TEST_CASE("A signal about the size of files that the application holds back stay
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     CHECK(signals_over_size == 1);
 }
+
+} // namespace machine_test

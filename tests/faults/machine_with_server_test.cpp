@@ -16,6 +16,8 @@
 #include <string>
 #include <system_error>
 
+namespace machine_with_server_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -136,3 +138,5 @@ TEST_CASE(
     CHECK(process_named(launcher) == server); // it lived through all that
     CHECK(forkflow_test::comes_true_within(10s, [] { return process_named(pool_server) == 0; }));
 }
+
+} // namespace machine_with_server_test

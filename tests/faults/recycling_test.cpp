@@ -16,6 +16,8 @@
 
 #include <unistd.h>
 
+namespace recycling_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::pool_options;
@@ -317,3 +319,5 @@ TEST_CASE("A message whose worker dies when its relief is ahead of it is retried
     line.finish();
     CHECK(line.fault(4) == "");
 }
+
+} // namespace recycling_test

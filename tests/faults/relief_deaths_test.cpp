@@ -3,6 +3,8 @@
 #include "support/engine_relief_scenarios.hpp"
 #include "support/leftovers.hpp"
 
+namespace relief_deaths_test {
+
 using namespace forkflow_test;
 using world = process_world;
 
@@ -43,3 +45,5 @@ TEST_CASE("A message left to a relief that waits for it is retried") {
         a_message_left_to_a_blocked_relief_is_retried<world>(workers);
     }
 }
+
+} // namespace relief_deaths_test

@@ -2,6 +2,8 @@
 // Deaths around a relief, and of the condemned, over workers that are threads: seen by the thread sanitizer.
 #include "support/engine_relief_scenarios.hpp"
 
+namespace relief_deaths_threads_test {
+
 using namespace forkflow_test;
 using world = thread_world;
 
@@ -37,3 +39,5 @@ TEST_CASE("Over threads, a message left to a relief that waits for it is retried
         a_message_left_to_a_blocked_relief_is_retried<world>(workers);
     }
 }
+
+} // namespace relief_deaths_threads_test

@@ -4,6 +4,8 @@
 #include "support/engine_death_scenarios.hpp"
 #include "support/leftovers.hpp"
 
+namespace server_steps_test {
+
 using namespace forkflow_test;
 
 namespace {
@@ -130,3 +132,5 @@ TEST_CASE("A fork server killed while it starts a relief loses no message") {
         }
     }
 }
+
+} // namespace server_steps_test

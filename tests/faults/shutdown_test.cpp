@@ -25,6 +25,8 @@
 
 #include <unistd.h>
 
+namespace shutdown_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::pool_options;
@@ -241,3 +243,5 @@ TEST_CASE("A node in a static object ends with the program, busy or not") {
     }
     ::unsetenv(way_variable);
 }
+
+} // namespace shutdown_test

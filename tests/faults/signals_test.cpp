@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace signals_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -352,3 +354,5 @@ TEST_CASE("All works in an application whose handler of SIGCHLD reaps all childr
     CHECK(signals_seen > 0);
     CHECK(forkflow_test::all_children_end_within(5s)); // the last may have ended after the handler
 }
+
+} // namespace signals_test

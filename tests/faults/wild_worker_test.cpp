@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdlib>
 
+namespace wild_worker_test {
+
 using namespace forkflow_test;
 
 namespace {
@@ -203,3 +205,5 @@ TEST_CASE("With a bound on bytes, a wild worker costs failures, and the bound ho
                                     .bounds_bytes = true});
     }
 }
+
+} // namespace wild_worker_test

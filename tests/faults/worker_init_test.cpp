@@ -22,6 +22,8 @@
 
 #include <unistd.h>
 
+namespace worker_init_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -272,3 +274,5 @@ TEST_CASE("A message that no new worker comes to retry fails, and holds up nobod
     line.finish();
     CHECK(line.outcomes()[count].index() == 0);
 }
+
+} // namespace worker_init_test

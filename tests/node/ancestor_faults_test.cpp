@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+namespace ancestor_faults_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -146,16 +148,20 @@ public:
 
 } // namespace
 
+} // namespace ancestor_faults_test
+
 template <>
-struct forkflow::codec<stubborn> {
-    static void encode(const stubborn& value, writer& to) {
+struct forkflow::codec<ancestor_faults_test::stubborn> {
+    static void encode(const ancestor_faults_test::stubborn& value, writer& to) {
         if (value.refuses) {
             throw std::runtime_error("cannot be encoded");
         }
         to.write_value(value.refuses ? '1' : '0');
     }
-    static stubborn decode(reader& from) { return {from.read_value<char>() == '1'}; }
+    static ancestor_faults_test::stubborn decode(reader& from) { return {from.read_value<char>() == '1'}; }
 };
+
+namespace ancestor_faults_test {
 
 TEST_CASE("What cannot be encoded is not dropped, and nobody waits for it for ever") {
     const bounded_test bounds;
@@ -432,3 +438,5 @@ TEST_CASE("A node is not taken for alive because one process lives: workers that
     REQUIRE(all.size() == 1);
     CHECK(std::get<failure>(all[0]).kind == failure_kind::pool_failed);
 }
+
+} // namespace ancestor_faults_test

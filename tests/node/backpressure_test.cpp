@@ -20,6 +20,8 @@
 #include <variant>
 #include <vector>
 
+namespace backpressure_test {
+
 using namespace std::chrono_literals;
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
@@ -305,3 +307,5 @@ TEST_CASE("Many threads that wait in put for the only place all get it, one afte
     CHECK(all.size() == threads_count * each);
     CHECK(std::count(all.begin(), all.end(), each - 1) == threads_count);
 }
+
+} // namespace backpressure_test

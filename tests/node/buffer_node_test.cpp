@@ -15,6 +15,8 @@
 #include <string>
 #include <variant>
 
+namespace buffer_node_test {
+
 using forkflow::buffer;
 using forkflow::failure;
 using forkflow_test::bounded_test;
@@ -115,3 +117,5 @@ TEST_CASE("Who is given an outcome finds the memory of its message free") {
     }
     CHECK(with_room == rounds);
 }
+
+} // namespace buffer_node_test

@@ -20,6 +20,8 @@
 
 #include <unistd.h>
 
+namespace failures_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -239,17 +241,19 @@ struct troubled_result : troubled {};
 
 } // namespace
 
+} // namespace failures_test
+
 template <>
-struct forkflow::codec<troubled_request> {
-    static void encode(const troubled_request& value, writer& to) {
-        if (value.of_request == trouble::encoding) {
+struct forkflow::codec<failures_test::troubled_request> {
+    static void encode(const failures_test::troubled_request& value, writer& to) {
+        if (value.of_request == failures_test::trouble::encoding) {
             throw std::runtime_error("this request cannot be written");
         }
-        to.write_value(static_cast<const troubled&>(value));
+        to.write_value(static_cast<const failures_test::troubled&>(value));
     }
-    static troubled_request decode(reader& from) {
-        const auto value = from.read_value<troubled>();
-        if (value.of_request == trouble::decoding) {
+    static failures_test::troubled_request decode(reader& from) {
+        const auto value = from.read_value<failures_test::troubled>();
+        if (value.of_request == failures_test::trouble::decoding) {
             throw std::runtime_error("this request cannot be read");
         }
         return {value};
@@ -257,21 +261,23 @@ struct forkflow::codec<troubled_request> {
 };
 
 template <>
-struct forkflow::codec<troubled_result> {
-    static void encode(const troubled_result& value, writer& to) {
-        if (value.of_result == trouble::encoding) {
+struct forkflow::codec<failures_test::troubled_result> {
+    static void encode(const failures_test::troubled_result& value, writer& to) {
+        if (value.of_result == failures_test::trouble::encoding) {
             throw std::runtime_error("this result cannot be written");
         }
-        to.write_value(static_cast<const troubled&>(value));
+        to.write_value(static_cast<const failures_test::troubled&>(value));
     }
-    static troubled_result decode(reader& from) {
-        const auto value = from.read_value<troubled>();
-        if (value.of_result == trouble::decoding) {
+    static failures_test::troubled_result decode(reader& from) {
+        const auto value = from.read_value<failures_test::troubled>();
+        if (value.of_result == failures_test::trouble::decoding) {
             throw std::runtime_error("this result cannot be read");
         }
         return {value};
     }
 };
+
+namespace failures_test {
 
 TEST_CASE("A codec that throws, in parent or worker, makes its message a failure in place") {
     const bounded_test bounds;
@@ -329,3 +335,5 @@ TEST_CASE("A codec that throws, in parent or worker, makes its message a failure
     }
     CHECK(node.statistics().deaths == 0);
 }
+
+} // namespace failures_test

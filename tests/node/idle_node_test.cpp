@@ -19,6 +19,8 @@
 
 #include <unistd.h>
 
+namespace idle_node_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -126,3 +128,5 @@ TEST_CASE("Nodes are destroyed at once right after they were given messages that
         });
     }
 }
+
+} // namespace idle_node_test

@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace leftovers_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -395,3 +397,5 @@ TEST_CASE("SIGINT to the process group leaves the workers to the parent's decisi
     forkflow_test::child_test child("child: an interrupted node");
     CHECK(child.wait() == 0);
 }
+
+} // namespace leftovers_test

@@ -22,6 +22,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+namespace life_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -287,3 +289,5 @@ TEST_CASE("oneTBB's threads inherit neither blocked signals nor a name from the 
     forkflow_test::child_test child("child: whose thread runs the first task");
     CHECK(child.wait() == 0);
 }
+
+} // namespace life_test

@@ -16,6 +16,8 @@
 #include <variant>
 #include <vector>
 
+namespace markers_test {
+
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
 using forkflow_test::shared_flags;
@@ -53,13 +55,19 @@ struct untouchable {
 
 } // namespace
 
+} // namespace markers_test
+
 template <>
-struct forkflow::codec<untouchable> {
-    static void encode(const untouchable& /*value*/, writer& /*to*/) {
+struct forkflow::codec<markers_test::untouchable> {
+    static void encode(const markers_test::untouchable& /*value*/, writer& /*to*/) {
         throw std::logic_error("a marker was encoded");
     }
-    static untouchable decode(reader& /*from*/) { throw std::logic_error("a marker was decoded"); }
+    static markers_test::untouchable decode(reader& /*from*/) {
+        throw std::logic_error("a marker was decoded");
+    }
 };
+
+namespace markers_test {
 
 TEST_CASE("Alternatives that the body does not take pass through as they are") {
     const bounded_test bounds;
@@ -260,3 +268,5 @@ TEST_CASE("A marker that has left is gone, also while those behind it have to wa
     graph.wait_for_all();
     CHECK(living == 2); // one is offered, one is behind it
 }
+
+} // namespace markers_test

@@ -16,6 +16,8 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
+namespace message_queue_test {
+
 using forkflow_test::resident_kib;
 
 namespace {
@@ -164,3 +166,5 @@ TEST_CASE("For a leak checker, what waits in a queue is no leak") {
     }
     CHECK(waiting->size() == 300'000);
 }
+
+} // namespace message_queue_test

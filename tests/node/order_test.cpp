@@ -24,6 +24,8 @@
 #include <variant>
 #include <vector>
 
+namespace order_test {
+
 using namespace std::chrono_literals;
 using forkflow_test::bounded_test;
 using forkflow_test::recorder;
@@ -362,3 +364,5 @@ TEST_CASE("A million messages and markers that eight producers try to put leave 
     const bounded_test bounds(250s);
     send_very_many_by_try_put(8);
 }
+
+} // namespace order_test

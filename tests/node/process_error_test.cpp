@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+namespace process_error_test {
+
 using forkflow::failure;
 using forkflow::failure_kind;
 using namespace forkflow_test;
@@ -130,3 +132,5 @@ TEST_CASE("An exception out of wait_for_all drops a long queue behind it, and no
     }
     CHECK(results.values() == expected);
 }
+
+} // namespace process_error_test

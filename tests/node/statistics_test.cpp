@@ -14,6 +14,8 @@
 #include <thread>
 #include <variant>
 
+namespace statistics_test {
+
 using forkflow::failure;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -113,3 +115,5 @@ TEST_CASE("In every snapshot each accepted message is either received or queued,
     CHECK(wrong.invented == 0);
     CHECK(wrong.vanished == 0);
 }
+
+} // namespace statistics_test

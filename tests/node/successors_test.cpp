@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+namespace successors_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -249,3 +251,5 @@ TEST_CASE("An edge that is removed and made again while an outcome is offered do
     CHECK(got == up_to(100));
     CHECK(other.values() == up_to(100));
 }
+
+} // namespace successors_test

@@ -16,6 +16,8 @@
 #include <variant>
 #include <vector>
 
+namespace window_bytes_node_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -148,3 +150,5 @@ TEST_CASE("A message larger than all bytes is a failure in its place, and no bac
     CHECK(std::get<failure>(seen[1]).sequence == 1);
     CHECK(std::get<std::size_t>(seen[2]) == 9);
 }
+
+} // namespace window_bytes_node_test

@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace worker_life_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -314,3 +316,5 @@ TEST_CASE("worker_init runs once in each worker, before its first message") {
     CHECK(calls.get(0) == 3);
     CHECK(prepared == 0);
 }
+
+} // namespace worker_life_test

@@ -23,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+namespace buffer_test {
+
 using forkflow::buffer;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -30,18 +32,18 @@ using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::shared_flags;
 
-namespace buffers {
-
 struct picture {
     int width = 0;
     buffer pixels{};
     std::vector<buffer> layers{};
 };
 
-} // namespace buffers
+} // namespace buffer_test
 
 template <>
-struct forkflow::codec<buffers::picture> : forkflow::aggregate_codec<buffers::picture> {};
+struct forkflow::codec<buffer_test::picture> : forkflow::aggregate_codec<buffer_test::picture> {};
+
+namespace buffer_test {
 
 namespace {
 
@@ -139,9 +141,9 @@ TEST_CASE("A buffer that is larger than all that there may be cannot be made") {
 
 TEST_CASE("Buffers within aggregates, containers, tuples and variants are read in place") {
     const bounded_test bounds;
-    using input = std::variant<buffers::picture, std::tuple<buffer, std::string>, std::optional<buffer>>;
+    using input = std::variant<picture, std::tuple<buffer, std::string>, std::optional<buffer>>;
     forkflow::ordered_process_queue<input, outcome> queue(2, [](const input& message) {
-        if (const auto* const shown = std::get_if<buffers::picture>(&message)) {
+        if (const auto* const shown = std::get_if<picture>(&message)) {
             std::size_t sum = sum_of(shown->pixels.bytes()) * static_cast<std::size_t>(shown->width);
             for (const buffer& layer : shown->layers) {
                 sum += sum_of(layer.bytes());
@@ -154,7 +156,7 @@ TEST_CASE("Buffers within aggregates, containers, tuples and variants are read i
         return sum_of(std::get<std::optional<buffer>>(message).value().bytes());
     });
     const auto make = [&](int value) { return filled(queue.make_buffer(10'000), value); };
-    REQUIRE(queue.put(buffers::picture{.width = 2, .pixels = make(1), .layers = {make(3), make(4)}}));
+    REQUIRE(queue.put(picture{.width = 2, .pixels = make(1), .layers = {make(3), make(4)}}));
     REQUIRE(queue.put(std::tuple(make(5), std::string("four"))));
     REQUIRE(queue.put(std::optional(make(6))));
     CHECK(result_of(queue) == 90'000);
@@ -233,3 +235,5 @@ TEST_CASE("Workers of a fork_server, which have the memory elsewhere, read buffe
         CHECK(result_of(queue) == 50'000 * static_cast<std::size_t>(value));
     }
 }
+
+} // namespace buffer_test

@@ -19,6 +19,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+namespace buffer_waiting_test {
+
 using namespace std::chrono_literals;
 using forkflow::buffer;
 using forkflow::pool_options;
@@ -151,3 +153,5 @@ TEST_CASE("Many who wait for buffers of all sizes all get theirs, with room for 
     }
     CHECK(sum == expected);
 }
+
+} // namespace buffer_waiting_test

@@ -271,7 +271,12 @@ TEST_CASE("What is captured by reference is a failure, though no compiler can se
     } with_this;
     REQUIRE(queue.put(call<int>([&] { return local; })));
     REQUIRE(queue.put(call<int>([&local](int more) { return local + more; }, 1)));
-    REQUIRE(queue.put(call<int>([number = 5.0, at = on_heap.get()] { return *at + int(number); })));
+#if __has_builtin(__builtin_clear_padding)
+    constexpr double five = 5;
+#else
+    constexpr long five = 5; // what may have padding, or holds a floating-point number, is not looked at
+#endif
+    REQUIRE(queue.put(call<int>([number = five, at = on_heap.get()] { return *at + int(number); })));
     REQUIRE(queue.put(with_this.made()));
     for (int i = 0; i < 4; ++i) {
         const outcome refused = *queue.get();

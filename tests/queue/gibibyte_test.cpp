@@ -21,6 +21,8 @@
 #include <variant>
 #include <vector>
 
+namespace gibibyte_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -132,3 +134,5 @@ TEST_CASE(
     CHECK(forkflow_test::comes_true_within(20s, [&] { return bytes_of_pool() == before; }));
     CHECK(queue.statistics().deaths == 0);
 }
+
+} // namespace gibibyte_test

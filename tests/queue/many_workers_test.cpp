@@ -17,6 +17,8 @@
 #include <thread>
 #include <variant>
 
+namespace many_workers_test {
+
 using forkflow::failure;
 using forkflow_test::bounded_test;
 
@@ -109,3 +111,5 @@ TEST_CASE("No deadline passes because the consumer stays away") {
     }
     CHECK(queue.statistics().deaths == 0);
 }
+
+} // namespace many_workers_test

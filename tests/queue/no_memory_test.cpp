@@ -26,6 +26,8 @@
 #include <variant>
 #include <vector>
 
+namespace no_memory_test {
+
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow_test::bounded_test;
@@ -283,3 +285,5 @@ TEST_CASE("A buffer for which there is no memory is not made, and takes no room"
     REQUIRE(queue.put(queue.make_buffer(large)));
     CHECK(queue.get().value() == large);
 }
+
+} // namespace no_memory_test

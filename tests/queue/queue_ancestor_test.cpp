@@ -55,6 +55,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace queue_ancestor_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -175,16 +177,22 @@ struct unspeakable {
 
 } // namespace
 
+} // namespace queue_ancestor_test
+
 template <>
-struct forkflow::codec<even> {
-    static void encode(const even& one, writer& to) {
+struct forkflow::codec<queue_ancestor_test::even> {
+    static void encode(const queue_ancestor_test::even& one, writer& to) {
         if (one.value % 2 != 0) {
             throw std::domain_error(std::to_string(one.value) + " is odd");
         }
         forkflow::encode(to, one.value);
     }
-    static even decode(reader& from) { return {forkflow::decode<number>(from)}; }
+    static queue_ancestor_test::even decode(reader& from) {
+        return {forkflow::decode<queue_ancestor_test::number>(from)};
+    }
 };
+
+namespace queue_ancestor_test {
 
 TEST_CASE("What cannot be encoded fails in its place, on the way in and on the way out") {
     const bounded_test bounds;
@@ -431,3 +439,5 @@ TEST_CASE("A program that is killed leaves no workers of its queue behind") {
     CHECK(WTERMSIG(child.wait()) == SIGKILL);
     CHECK(forkflow_test::all_children_end_within(30s));
 }
+
+} // namespace queue_ancestor_test

@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+namespace queue_bytes_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -156,3 +158,5 @@ TEST_CASE(
         std::this_thread::yield();
     }
 }
+
+} // namespace queue_bytes_test

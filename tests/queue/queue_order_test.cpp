@@ -19,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+namespace queue_order_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -218,3 +220,5 @@ TEST_CASE("A failure that Output cannot hold is thrown by get, and the next get 
     queue.stop();
     CHECK(queue.get().ended());
 }
+
+} // namespace queue_order_test

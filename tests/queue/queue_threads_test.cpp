@@ -15,6 +15,8 @@
 
 #include <poll.h>
 
+namespace queue_threads_test {
+
 using namespace std::chrono_literals;
 using forkflow_test::thread_fates;
 using forkflow_test::thread_host;
@@ -120,3 +122,5 @@ TEST_CASE("Over threads, everything put is got once while others join, look and 
         CHECK(got == put);
     }
 }
+
+} // namespace queue_threads_test

@@ -21,6 +21,8 @@
 
 #include <poll.h>
 
+namespace queue_waiting_test {
+
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
@@ -399,3 +401,5 @@ TEST_CASE("Options out of their range are refused by the queue as by the node") 
     CHECK_THROWS_AS(queue_of_numbers(pool_options{.workers = 5'000}, itself), std::invalid_argument);
     CHECK_THROWS_AS(queue_of_numbers(std::size_t{5'000}, itself), std::invalid_argument);
 }
+
+} // namespace queue_waiting_test

@@ -19,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+namespace verified_copies_test {
+
 using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
@@ -75,18 +77,20 @@ struct deadly_written {
 
 } // namespace
 
+} // namespace verified_copies_test
+
 template <>
-struct forkflow::codec<half_written> {
-    static void encode(const half_written&, writer& to) {
+struct forkflow::codec<verified_copies_test::half_written> {
+    static void encode(const verified_copies_test::half_written&, writer& to) {
         forkflow::encode(to, std::string(100'000, 'x'));
         throw std::runtime_error("no more of it");
     }
-    static half_written decode(reader&) { return {}; }
+    static verified_copies_test::half_written decode(reader&) { return {}; }
 };
 
 template <>
-struct forkflow::codec<deadly_written> {
-    static void encode(const deadly_written& value, writer& to) {
+struct forkflow::codec<verified_copies_test::deadly_written> {
+    static void encode(const verified_copies_test::deadly_written& value, writer& to) {
         forkflow::encode(to, value.text);
         static int written = 0; // by this worker
         if (++written == 3) {
@@ -94,12 +98,14 @@ struct forkflow::codec<deadly_written> {
         }
         to.write_value('.');
     }
-    static deadly_written decode(reader& from) {
-        deadly_written value{forkflow::decode<std::string>(from)};
+    static verified_copies_test::deadly_written decode(reader& from) {
+        verified_copies_test::deadly_written value{forkflow::decode<std::string>(from)};
         (void)from.read_value<char>();
         return value;
     }
 };
+
+namespace verified_copies_test {
 
 TEST_CASE(
     "A worker that dies when a long stretch is written costs an attempt, and the result arrives whole") {
@@ -174,3 +180,5 @@ TEST_CASE(
         CHECK(is_overwritten(one) == (seed < messages - 1));
     }
 }
+
+} // namespace verified_copies_test

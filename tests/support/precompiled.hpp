@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What g++ reads once for all tests instead of once for each, which halves the time to compile them. No test
-// counts on it: the check with clang++ compiles each without it.
+// counts on it: with the address sanitizer each is compiled without it.
 #pragma once
 
 #include "support/catch.hpp"

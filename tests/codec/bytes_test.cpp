@@ -14,6 +14,8 @@
 #include <stdexcept>
 #include <vector>
 
+namespace bytes_test {
+
 using forkflow::not_decodable;
 using forkflow::nodes::byte_reader;
 using forkflow::nodes::byte_writer;
@@ -396,3 +398,5 @@ TEST_CASE("a reader refers to what is shared, and to nothing beyond it", "[bytes
     CHECK_THROWS_AS(from.refer(2, most), not_decodable);
     CHECK_THROWS_AS(byte_reader({}).refer(0, 1), not_decodable);
 }
+
+} // namespace bytes_test
