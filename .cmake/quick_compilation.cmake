@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# For this folder and those below it: half the time to compile, in builds that are for trying out. What is built there
-# runs but once after most compilations. nodes/ keeps its flags, and so does what is measured (Release).
+# For the folder that includes this and those below it: less time to compile (half, for tests) what runs but once after
+# most compilations, in the presets with assertions. nodes/ keeps its flags, and so does what is measured (Release).
 
 string(REPLACE "-O2 -g" "-O1 -g1" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS_RELWITHDEBINFO MATCHES "-O1")
