@@ -52,12 +52,15 @@ public:
         });
     }
 
-    /// Gets one message from whoever has one. Edges to those that have none are turned back.
-    [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
+    /// Gets one message from whoever has one. Edges to those that have none are turned back, each after a
+    /// call of `turning_back`.
+    template <class TurningBack>
+    [[nodiscard]] bool try_get(Input& message, message_waiters& waiters, TurningBack turning_back) {
         while (sender* const from = next()) {
             if (pull(*from, message, waiters)) {
                 return true;
             }
+            turning_back();
             turn_back(*from);
         }
         return false;

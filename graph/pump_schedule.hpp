@@ -35,9 +35,12 @@ namespace forkflow::graph {
 /// know when no task refers to this any more: due() ends a little earlier.
 class pump_schedule {
 public:
-    /// How the pump runs: until nothing is left to do, or until a thread that helps may go.
-    enum class runner { task, helper };
-    /// `pump` returns true if it left nothing to do.
+    /// How the pump runs: as a task of the graph, which may leave the rest to one that waits already; in a
+    /// thread that has come for something else, until nothing is left to do; or until a thread that helps may
+    /// go.
+    enum class runner { task, guest, helper };
+    /// `pump` returns true if it left nothing to do. If not, a task does the rest; but a task's run goes on
+    /// itself, where none waits or somebody has asked for the pump meanwhile.
     using pump_function = std::function<bool(runner)>;
 
     pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, pump_function pump,
@@ -77,6 +80,20 @@ public:
         }
     }
 
+    /// For a pump that runs as a task, before it calls what may spawn tasks in this thread: there will be a
+    /// task of the pump that lies beneath them. oneTBB's threads take their newest task first, so if the pump
+    /// leaves the rest to it then, its thread sees to those before it comes back. No request: who runs need
+    /// not look again. Without memory there is none.
+    void spawn_beneath() noexcept {
+        const word seen = change([](word now) { return now | task_due; });
+        if ((seen & task_due) == 0) {
+            try {
+                spawn();
+            } catch (...) { // who runs goes on, then
+            }
+        }
+    }
+
     /// A request, if somebody runs the pump and so sees it. False: nobody does.
     [[nodiscard]] bool request_of_runner() {
         return (change([](word now) { return (now & running) != 0 ? now + one_request : now; }) & running) !=
@@ -102,8 +119,11 @@ public:
         return runner_thread_.load() == std::this_thread::get_id();
     }
 
-    /// True if a task has been spawned and is not over.
-    [[nodiscard]] bool due() const noexcept { return (state_.load() & (task_due | running)) != 0; }
+    /// True if somebody runs the pump, or a task has been spawned for which there is something to do.
+    [[nodiscard]] bool due() const noexcept {
+        const word now = state_.load();
+        return (now & running) != 0 || ((now & task_due) != 0 && (now & ~flags) != 0);
+    }
 
     /// Waits until no task refers to this any more, and runs what tasks there are meanwhile. A task that this
     /// thread cannot come by, and nobody else does, is waited for with all of the graph. An exception of the
@@ -243,10 +263,12 @@ private:
         runner_thread_.store(std::this_thread::get_id());
         word seen = state_.load();
         try {
-            while (pump_(by)) {
-                if (left(seen)) {
+            bool done = pump_(by);
+            while (done || by == runner::task) {
+                if (done ? left(seen) : left_to_task(seen)) {
                     return;
                 }
+                done = pump_(by);
             }
         } catch (...) {
             leave_after(seen);
@@ -258,8 +280,18 @@ private:
 
     /// Leaves if there was no request after `seen`; else updates it.
     bool left(word& seen) {
+        return left_as(
+            seen, [](word) { return true; }, 0);
+    }
+    /// The same, with the rest as a request to the task that waits. False also if none does.
+    bool left_to_task(word& seen) {
+        return left_as(
+            seen, [](word now) { return (now & task_due) != 0; }, one_request);
+    }
+    template <class May>
+    bool left_as(word& seen, May may, word request) {
         word now = state_.load();
-        while (same_requests(now, seen)) {
+        while (same_requests(now, seen) && may(now)) {
             if ((now & was_swallowed) != 0) {
                 state_.fetch_and(~was_swallowed);
                 swallowed_();
@@ -267,7 +299,7 @@ private:
                 continue;
             }
             runner_thread_.store({});
-            if (state_.compare_exchange_weak(now, now & task_due)) {
+            if (state_.compare_exchange_weak(now, (now & task_due) + request)) {
                 return true;
             }
         }
