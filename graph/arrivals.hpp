@@ -436,14 +436,14 @@ private:
         Input message{};
         message_waiters waiters;
         held_message one(hold_);
-        const auto turning_back = [&] { // for which the predecessor may spawn a task
-            if (by == pump_schedule::runner::task) {
-                schedule_.spawn_beneath();
-                turned_back_ = true;
-            }
-        };
+        // For being told to push again a predecessor may spawn a task, which is to lie above the pump's.
+        const bool with_task = by == pump_schedule::runner::task && predecessors_.soon_empty();
+        if (with_task) {
+            schedule_.spawn_beneath();
+        }
         try {
-            if (!predecessors_.try_get(message, waiters, turning_back)) {
+            if (!predecessors_.try_get(message, waiters)) {
+                turned_back_ = with_task;
                 stop_pulling();
                 return false;
             }

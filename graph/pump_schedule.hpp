@@ -30,9 +30,9 @@ namespace forkflow::graph {
 /// witness. If the task is dropped because the graph was cancelled, the witness dies without having been
 /// heard, and `swallowed` is called instead.
 ///
-/// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed
-/// meanwhile, and how many requests there were. Beside it the witnesses are counted, as a destructor has to
-/// know when no task refers to this any more: due() ends a little earlier.
+/// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed or
+/// somebody relied on that run meanwhile, and how many requests there were. Beside it the witnesses are
+/// counted, as a destructor has to know when no task refers to this any more: due() ends a little earlier.
 class pump_schedule {
 public:
     /// How the pump runs: as a task of the graph, which may leave the rest to one that waits already; in a
@@ -40,7 +40,7 @@ public:
     /// go.
     enum class runner { task, guest, helper };
     /// `pump` returns true if it left nothing to do. If not, a task does the rest; but a task's run goes on
-    /// itself, where none waits or somebody has asked for the pump meanwhile.
+    /// if somebody has relied on it meanwhile.
     using pump_function = std::function<bool(runner)>;
 
     pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, pump_function pump,
@@ -100,10 +100,12 @@ public:
                0;
     }
 
-    /// A request that this thread serves itself, unless somebody is at it: then that one does. The graph must
-    /// be held. Exceptions of the pump go to the graph, as if it had run there.
+    /// A request that this thread serves itself, unless somebody is at it: then that one does, and leaves
+    /// nothing to a task. The graph must be held. Exceptions of the pump go to the graph, as if it had run
+    /// there.
     void request_and_help(runner as) {
-        const word seen = change([](word now) { return (now + one_request) | running; });
+        const word seen = change(
+            [](word now) { return (now + one_request) | ((now & running) != 0 ? relied_on : running); });
         if ((seen & running) != 0) {
             return;
         }
@@ -152,7 +154,8 @@ private:
     static constexpr word task_due = 1;      ///< a task has been spawned and has not begun
     static constexpr word running = 2;       ///< somebody runs the pump, and sees requests
     static constexpr word was_swallowed = 4; ///< for who runs: to be dealt with at the end
-    static constexpr word one_request = 8;   ///< all higher bits count requests
+    static constexpr word relied_on = 8;     ///< for who runs: somebody sleeps who could do it else
+    static constexpr word one_request = 16;  ///< all higher bits count requests
     static constexpr word flags = one_request - 1;
 
     static constexpr std::chrono::milliseconds longest_search{100};
@@ -262,36 +265,30 @@ private:
     void run(runner by) {
         runner_thread_.store(std::this_thread::get_id());
         word seen = state_.load();
-        try {
-            bool done = pump_(by);
-            while (done || by == runner::task) {
-                if (done ? left(seen) : left_to_task(seen)) {
-                    return;
+        for (bool gone = false; !gone;) {
+            try {
+                if (pump_(by)) {
+                    gone = left(seen);
+                    continue;
                 }
-                done = pump_(by);
+            } catch (...) {
+                leave_after(seen);
+                throw;
             }
-        } catch (...) {
-            leave_after(seen);
-            throw;
+            if (by == runner::task) {
+                gone = left_to_task();
+            } else {
+                leave_after(seen);
+                request(); // a task does the rest
+                return;
+            }
         }
-        leave_after(seen);
-        request(); // a task does the rest
     }
 
     /// Leaves if there was no request after `seen`; else updates it.
     bool left(word& seen) {
-        return left_as(
-            seen, [](word) { return true; }, 0);
-    }
-    /// The same, with the rest as a request to the task that waits. False also if none does.
-    bool left_to_task(word& seen) {
-        return left_as(
-            seen, [](word now) { return (now & task_due) != 0; }, one_request);
-    }
-    template <class May>
-    bool left_as(word& seen, May may, word request) {
         word now = state_.load();
-        while (same_requests(now, seen) && may(now)) {
+        while (same_requests(now, seen)) {
             if ((now & was_swallowed) != 0) {
                 state_.fetch_and(~was_swallowed);
                 swallowed_();
@@ -299,13 +296,29 @@ private:
                 continue;
             }
             runner_thread_.store({});
-            if (state_.compare_exchange_weak(now, (now & task_due) + request)) {
+            if (state_.compare_exchange_weak(now, now & task_due)) {
                 return true;
             }
         }
         runner_thread_.store(std::this_thread::get_id());
         seen = now;
         return false;
+    }
+
+    /// Leaves the rest, with all requests, to a task: that which waits, or else a new one. False, once:
+    /// somebody sleeps who has asked this run to go on.
+    bool left_to_task() {
+        runner_thread_.store({});
+        const word last = change(
+            [](word now) { return (now & relied_on) != 0 ? now & ~relied_on : task_due | one_request; });
+        if ((last & relied_on) != 0) {
+            runner_thread_.store(std::this_thread::get_id());
+            return false;
+        }
+        if ((last & task_due) == 0) {
+            spawn();
+        }
+        return true;
     }
 
     /// Leaves. What was requested after `seen` is another run's.
