@@ -39,8 +39,8 @@ public:
     /// thread that has come for something else, until nothing is left to do; or until a thread that helps may
     /// go.
     enum class runner { task, guest, helper };
-    /// `pump` returns true if it left nothing to do. If not, a task does the rest; but a task's run goes on
-    /// if somebody has relied on it meanwhile.
+    /// `pump` returns true if it left nothing to do. If not, a task does the rest; but it is called again if
+    /// somebody has relied on this run meanwhile.
     using pump_function = std::function<bool(runner)>;
 
     pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, pump_function pump,
@@ -275,13 +275,7 @@ private:
                 leave_after(seen);
                 throw;
             }
-            if (by == runner::task) {
-                gone = left_to_task();
-            } else {
-                leave_after(seen);
-                request(); // a task does the rest
-                return;
-            }
+            gone = left_to_task(by);
         }
     }
 
@@ -305,9 +299,9 @@ private:
         return false;
     }
 
-    /// Leaves the rest, with all requests, to a task: that which waits, or else a new one. False, once:
-    /// somebody sleeps who has asked this run to go on.
-    bool left_to_task() {
+    /// Leaves the rest, with all requests, to a task: that which waits, or else a new one. False: this run
+    /// goes on, once as somebody sleeps who has asked for it, or as there is no memory for a task.
+    bool left_to_task(runner by) {
         runner_thread_.store({});
         const word last = change(
             [](word now) { return (now & relied_on) != 0 ? now & ~relied_on : task_due | one_request; });
@@ -315,9 +309,24 @@ private:
             runner_thread_.store(std::this_thread::get_id());
             return false;
         }
-        if ((last & task_due) == 0) {
-            spawn();
+        try {
+            if ((last & task_due) == 0) {
+                spawn();
+            }
+        } catch (...) {
+            if (by != runner::task) { // who helps is told
+                throw;
+            }
+            return !began_again();
         }
+        return true;
+    }
+    /// False: somebody else runs by now, and sees the requests.
+    bool began_again() {
+        if ((change([](word now) { return now | running; }) & running) != 0) {
+            return false;
+        }
+        runner_thread_.store(std::this_thread::get_id());
         return true;
     }
 
