@@ -95,18 +95,24 @@ public:
     }
 
     /// Lets in what waits outside: the queue, then predecessors, then callers of put. True if a message came
-    /// in.
-    bool admit() {
+    /// in. `by`: how the pump runs.
+    bool admit(pump_schedule::runner by) {
         bool moved = false;
         for (admission next = admission::some; next == admission::some;) {
             next = admit_from_queue();
-            if (next == admission::none && admit_from_predecessor()) {
+            if (next == admission::none && admit_from_predecessor(by)) {
                 next = admission::some;
             }
             moved |= next != admission::none;
         }
         signal_room();
         return moved;
+    }
+
+    /// For the pump's task, once: predecessors were told to push again, and their tasks are this thread's
+    /// next, with one of the pump beneath them. Who waits in put needs a pump that goes on.
+    [[nodiscard]] bool may_leave_to_task() noexcept {
+        return std::exchange(turned_back_, false) && waiters_.load() == 0;
     }
 
     [[nodiscard]] bool wants_room() const {
@@ -328,7 +334,7 @@ private:
             const held_message graph(hold_); // an exception in here must find the graph waiting for it
             // Another node's pump is run to its end: this thread may sleep again.
             wanted.schedule->request_and_help(wanted.schedule == &schedule_ ? pump_schedule::runner::helper
-                                                                            : pump_schedule::runner::task);
+                                                                            : pump_schedule::runner::guest);
             if (wanted.hold != nullptr) {
                 wanted.hold->remove();
             }
@@ -423,23 +429,27 @@ private:
         return run.count == 0 ? admission::none : run.count < most ? admission::last : admission::some;
     }
 
-    bool admit_from_predecessor() {
+    bool admit_from_predecessor(pump_schedule::runner by) {
         if (predecessors_.empty() || !start_pulling()) {
             return false;
         }
         Input message{};
         message_waiters waiters;
         held_message one(hold_);
-        bool got = false;
+        // For being told to push again a predecessor may spawn a task, which is to lie above the pump's.
+        const bool with_task = by == pump_schedule::runner::task && predecessors_.soon_empty();
+        if (with_task) {
+            schedule_.spawn_beneath();
+        }
         try {
-            got = predecessors_.try_get(message, waiters);
+            if (!predecessors_.try_get(message, waiters)) {
+                turned_back_ = with_task;
+                stop_pulling();
+                return false;
+            }
         } catch (...) {
             stop_pulling();
             throw;
-        }
-        if (!got) {
-            stop_pulling();
-            return false;
         }
         std::unique_lock lock(mutex_);
         const auto number = stream_->try_reserve(message);
@@ -470,9 +480,10 @@ private:
 
     [[maybe_unused]] nodes::cache_line_gap putting_{};
     mutable std::mutex mutex_;
-    queue queue_;             ///< of a queueing node: what came when there was no room
-    std::size_t filling_ = 0; ///< so many of the first of the queue have their numbers already
-    bool pulling_ = false;    ///< the pump is fetching a message, for which a place must remain
+    queue queue_;              ///< of a queueing node: what came when there was no room
+    std::size_t filling_ = 0;  ///< so many of the first of the queue have their numbers already
+    bool pulling_ = false;     ///< the pump is fetching a message, for which a place must remain
+    bool turned_back_ = false; ///< the pump's: see may_leave_to_task
     [[no_unique_address]] waiters_on_the_way on_the_way_;
 
     std::atomic<std::size_t> waiters_{0};  ///< callers of put that wait for a signal; changes under mutex_

@@ -148,7 +148,7 @@ private:
 
     void help(int far) override {
         const held_message graph(hold_);
-        schedule_.request_and_help(pump_schedule::runner::task);
+        schedule_.request_and_help(pump_schedule::runner::guest);
         successors_.help_behind(far);
     }
 
@@ -165,8 +165,14 @@ private:
                     break;
                 }
                 const bool emitted = emit();
-                const bool let_in = arrivals_.admit();
+                const bool let_in = arrivals_.admit(by);
                 if (!emitted && !let_in) {
+                    // Who waits here would keep the predecessors' tasks from running, or have another thread
+                    // steal them, which then competes with the workers for processors.
+                    if (by == pump_schedule::runner::task && !successors_.busy() &&
+                        arrivals_.may_leave_to_task()) {
+                        return false;
+                    }
                     if (!wait_a_moment(by) && rest()) {
                         break;
                     }

@@ -52,16 +52,23 @@ public:
         });
     }
 
-    /// Gets one message from whoever has one. Edges to those that have none are turned back.
+    /// Gets one message from whoever has one. Edges to those that have none are turned back. For one thread
+    /// at a time.
     [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
         while (sender* const from = next()) {
             if (pull(*from, message, waiters)) {
+                ++got_in_a_row_;
                 return true;
             }
+            got_in_a_row_ = 0;
             turn_back(*from);
         }
         return false;
     }
+
+    /// True if try_get is likely to turn edges back: it did so before the last message or the one before, as
+    /// with an input_node, which has one at a time. Buffers give many. For who calls try_get.
+    [[nodiscard]] bool soon_empty() const noexcept { return got_in_a_row_ < 2; }
 
     /// Turns all edges back.
     void turn_back() {
@@ -116,6 +123,7 @@ private:
     mutable std::mutex mutex_;
     std::deque<sender*> waiting_;
     std::atomic<std::size_t> count_{0}; ///< of those who wait
+    std::size_t got_in_a_row_ = 0;      ///< since edges were turned back
     std::atomic<int> with_sleepers_{0}; ///< of those that are has_sleepers
 };
 

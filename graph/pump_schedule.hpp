@@ -30,14 +30,17 @@ namespace forkflow::graph {
 /// witness. If the task is dropped because the graph was cancelled, the witness dies without having been
 /// heard, and `swallowed` is called instead.
 ///
-/// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed
-/// meanwhile, and how many requests there were. Beside it the witnesses are counted, as a destructor has to
-/// know when no task refers to this any more: due() ends a little earlier.
+/// One word holds all: whether a task is due, whether somebody runs the pump, whether a task was swallowed or
+/// somebody relied on that run meanwhile, and how many requests there were. Beside it the witnesses are
+/// counted, as a destructor has to know when no task refers to this any more: due() ends a little earlier.
 class pump_schedule {
 public:
-    /// How the pump runs: until nothing is left to do, or until a thread that helps may go.
-    enum class runner { task, helper };
-    /// `pump` returns true if it left nothing to do.
+    /// How the pump runs: as a task of the graph, which may leave the rest to one that waits already; in a
+    /// thread that has come for something else, until nothing is left to do; or until a thread that helps may
+    /// go.
+    enum class runner { task, guest, helper };
+    /// `pump` returns true if it left nothing to do. If not, a task does the rest; but it is called again if
+    /// somebody has relied on this run meanwhile.
     using pump_function = std::function<bool(runner)>;
 
     pump_schedule(tbb::flow::graph& owner, tbb::flow::node_priority_t priority, pump_function pump,
@@ -77,16 +80,32 @@ public:
         }
     }
 
+    /// For a pump that runs as a task, before it calls what may spawn tasks in this thread: there will be a
+    /// task of the pump that lies beneath them. oneTBB's threads take their newest task first, so if the pump
+    /// leaves the rest to it then, its thread sees to those before it comes back. No request: who runs need
+    /// not look again. Without memory there is none.
+    void spawn_beneath() noexcept {
+        const word seen = change([](word now) { return now | task_due; });
+        if ((seen & task_due) == 0) {
+            try {
+                spawn();
+            } catch (...) { // who runs goes on, then
+            }
+        }
+    }
+
     /// A request, if somebody runs the pump and so sees it. False: nobody does.
     [[nodiscard]] bool request_of_runner() {
         return (change([](word now) { return (now & running) != 0 ? now + one_request : now; }) & running) !=
                0;
     }
 
-    /// A request that this thread serves itself, unless somebody is at it: then that one does. The graph must
-    /// be held. Exceptions of the pump go to the graph, as if it had run there.
+    /// A request that this thread serves itself, unless somebody is at it: then that one does, and leaves
+    /// nothing to a task. The graph must be held. Exceptions of the pump go to the graph, as if it had run
+    /// there.
     void request_and_help(runner as) {
-        const word seen = change([](word now) { return (now + one_request) | running; });
+        const word seen = change(
+            [](word now) { return (now + one_request) | ((now & running) != 0 ? relied_on : running); });
         if ((seen & running) != 0) {
             return;
         }
@@ -102,8 +121,11 @@ public:
         return runner_thread_.load() == std::this_thread::get_id();
     }
 
-    /// True if a task has been spawned and is not over.
-    [[nodiscard]] bool due() const noexcept { return (state_.load() & (task_due | running)) != 0; }
+    /// True if somebody runs the pump, or a task has been spawned for which there is something to do.
+    [[nodiscard]] bool due() const noexcept {
+        const word now = state_.load();
+        return (now & running) != 0 || ((now & task_due) != 0 && (now & ~flags) != 0);
+    }
 
     /// Waits until no task refers to this any more, and runs what tasks there are meanwhile. A task that this
     /// thread cannot come by, and nobody else does, is waited for with all of the graph. An exception of the
@@ -132,7 +154,8 @@ private:
     static constexpr word task_due = 1;      ///< a task has been spawned and has not begun
     static constexpr word running = 2;       ///< somebody runs the pump, and sees requests
     static constexpr word was_swallowed = 4; ///< for who runs: to be dealt with at the end
-    static constexpr word one_request = 8;   ///< all higher bits count requests
+    static constexpr word relied_on = 8;     ///< for who runs: somebody sleeps who could do it else
+    static constexpr word one_request = 16;  ///< all higher bits count requests
     static constexpr word flags = one_request - 1;
 
     static constexpr std::chrono::milliseconds longest_search{100};
@@ -242,18 +265,18 @@ private:
     void run(runner by) {
         runner_thread_.store(std::this_thread::get_id());
         word seen = state_.load();
-        try {
-            while (pump_(by)) {
-                if (left(seen)) {
-                    return;
+        for (bool gone = false; !gone;) {
+            try {
+                if (pump_(by)) {
+                    gone = left(seen);
+                    continue;
                 }
+            } catch (...) {
+                leave_after(seen);
+                throw;
             }
-        } catch (...) {
-            leave_after(seen);
-            throw;
+            gone = left_to_task(by);
         }
-        leave_after(seen);
-        request(); // a task does the rest
     }
 
     /// Leaves if there was no request after `seen`; else updates it.
@@ -274,6 +297,37 @@ private:
         runner_thread_.store(std::this_thread::get_id());
         seen = now;
         return false;
+    }
+
+    /// Leaves the rest, with all requests, to a task: that which waits, or else a new one. False: this run
+    /// goes on, once as somebody sleeps who has asked for it, or as there is no memory for a task.
+    bool left_to_task(runner by) {
+        runner_thread_.store({});
+        const word last = change(
+            [](word now) { return (now & relied_on) != 0 ? now & ~relied_on : task_due | one_request; });
+        if ((last & relied_on) != 0) {
+            runner_thread_.store(std::this_thread::get_id());
+            return false;
+        }
+        try {
+            if ((last & task_due) == 0) {
+                spawn();
+            }
+        } catch (...) {
+            if (by != runner::task) { // who helps is told
+                throw;
+            }
+            return !began_again();
+        }
+        return true;
+    }
+    /// False: somebody else runs by now, and sees the requests.
+    bool began_again() {
+        if ((change([](word now) { return now | running; }) & running) != 0) {
+            return false;
+        }
+        runner_thread_.store(std::this_thread::get_id());
+        return true;
     }
 
     /// Leaves. What was requested after `seen` is another run's.

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 #include <forkflow/nodes/result_check.hpp>
+#include <forkflow/nodes/same_cpu.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -239,7 +240,8 @@ bool pool::wait_a_moment(std::unique_lock<polite_mutex>& collecting, spinner::ti
     const auto may_sleep = [&] {
         return options_.spin <= most_moment && deadline - std::chrono::steady_clock::now() > 2 * most_moment;
     };
-    const auto give_way = [&] {
+    const auto give_way = [&](std::chrono::nanoseconds) {
+        note_collector_here(shared_.parent());
         collecting.unlock();
         (void)others(may_sleep() ? in_flight() : 0);
         collecting.lock();

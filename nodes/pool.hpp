@@ -11,6 +11,7 @@
 #include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/request_ring.hpp>
+#include <forkflow/nodes/same_cpu.hpp>
 #include <forkflow/nodes/spinner.hpp>
 #include <forkflow/nodes/statistics.hpp>
 #include <forkflow/nodes/worker_body.hpp>
@@ -107,6 +108,7 @@ public:
     /// Takes back what rest and arm_for_room have registered, whoever called them: for a collector that looks
     /// for outcomes and room by itself, and registers before it stops looking.
     void disarm() {
+        note_collector_here(shared_.parent());
         window_.disarm();
         requests_.disarm_for_room();
     }

@@ -66,7 +66,8 @@ struct pool_options {
     std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
     /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
-    /// unless spin and window_bytes are 0, sched_yield; for a body that throws, getpid; for one that crashes,
+    /// unless spin and window_bytes are 0, sched_yield (and getcpu, where neither rseq nor the vDSO tells a
+    /// thread its CPU); for a body that throws, getpid; for one that crashes,
     /// getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had no
     /// memory for a result, rt_sigaction. What malloc calls is the body's (brk, mmap,
     /// munmap, mremap, madvise). Change user and group in worker_init, not here: the kernel then forgets that
@@ -88,9 +89,10 @@ struct pool_options {
     /// which cannot be cancelled, do not care.
     bool kill_on_cancel = false;
     /// How long a worker without work, and the node's task without an outcome, look again before they sleep.
-    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time. With 50 µs
-    /// or less the node's task may sleep for as long in between, while there are workers awake for all CPUs.
-    /// In an arena of one thread it looks again only for a message that is alone inside.
+    /// Less if that was often in vain; 0: not at all. Whoever looks gives way to others each time; but a
+    /// worker on another CPU than the node's task does so only after 10 µs. With 50 µs or less the node's
+    /// task may sleep for as long in between, while there are workers awake for all CPUs. In an arena of one
+    /// thread it looks again only for a message that is alone inside.
     std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
     /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
     /// closed there.

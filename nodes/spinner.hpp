@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 namespace forkflow::nodes {
 
-/// Waits by looking again and again, for a bounded time, and gives way to whoever else wants the processor
-/// each time. A sleep and the wake that ends it cost tens of microseconds; this saves them where the wait is
-/// short.
+/// Waits by looking again and again, for a bounded time, and lets the caller give way to whoever else wants
+/// the processor each time. A sleep and the wake that ends it cost tens of microseconds; this saves them
+/// where the wait is short.
 ///
 /// Adaptive: each time in vain halves the time, a success restores it. Once the time has come down to a
 /// sixteenth it does not wait at all, but tries again now and then. For one thread.
@@ -24,21 +23,23 @@ public:
     using time_point = std::chrono::steady_clock::time_point;
 
     /// Waits until `ready()`, but not beyond `deadline`, and returns what that returned last. Calls
-    /// `give_way()` before each look.
-    template <class Ready, class GiveWay = void (*)() noexcept>
-    bool wait(Ready&& ready, time_point deadline = time_point::max(),
-              GiveWay&& give_way = std::this_thread::yield) {
+    /// `give_way(waited)` before each look, with how long it has waited.
+    template <class Ready, class GiveWay>
+    bool wait(Ready&& ready, time_point deadline, GiveWay&& give_way) {
         if (!is_worth_it()) {
             return false;
         }
-        const time_point end = std::min(std::chrono::steady_clock::now() + time_, deadline);
+        const time_point start = std::chrono::steady_clock::now();
+        const time_point end = std::min(start + time_, deadline);
+        time_point now = start;
         do {
-            give_way();
+            give_way(std::chrono::nanoseconds(now - start));
             if (ready()) {
                 time_ = most_;
                 return true;
             }
-        } while (std::chrono::steady_clock::now() < end);
+            now = std::chrono::steady_clock::now();
+        } while (now < end);
         time_ /= 2;
         return false;
     }

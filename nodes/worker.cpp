@@ -5,6 +5,7 @@
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/result_check.hpp>
+#include <forkflow/nodes/same_cpu.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 #include <forkflow/nodes/throw_point.hpp>
 #include <forkflow/nodes/worker.hpp>
@@ -201,11 +202,18 @@ void worker::look_from_oldest() {
     cursor_ = oldest();
 }
 
+template <class Ready>
+bool worker::wait_a_moment(spinner& looks, Ready ready) {
+    return looks.wait(ready, spinner::time_point::max(), [this](std::chrono::nanoseconds waited) {
+        give_way_to_collector(shared_.parent(), waited);
+    });
+}
+
 std::optional<sequence> worker::find_work() {
     while (!is_to_leave()) {
         std::optional<sequence> number = claim();
         if (!number && !confined_) { // else the ring for it goes to somebody else, at once
-            for_work_.wait([&] {
+            wait_a_moment(for_work_, [&] {
                 number = claim();
                 return number || confined_ || is_to_leave();
             });
@@ -385,7 +393,7 @@ bool worker::is_admitted() const { // (A), (D2); acquire: the slot's previous re
 template <class May>
 void worker::wait_until(May may) {
     const std::int64_t used = pause_clock(); // waiting for others is not the body's time
-    bool there = for_admission_.wait(may);
+    bool there = wait_a_moment(for_admission_, may);
     while (!there) {
         seat_.awaited.store(claim_.number, std::memory_order_relaxed); // released by insert
         seat_.bell.store(0, std::memory_order_relaxed);

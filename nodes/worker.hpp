@@ -37,6 +37,8 @@ public:
 
 private:
     [[nodiscard]] std::optional<sequence> find_work();
+    template <class Ready>
+    bool wait_a_moment(spinner& looks, Ready ready);
     [[nodiscard]] std::optional<sequence> look_again_and_sleep();
     [[nodiscard]] std::optional<sequence> claim();
     [[nodiscard]] bool try_claim(sequence number, std::uint64_t bits);

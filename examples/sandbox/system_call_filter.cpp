@@ -9,9 +9,9 @@
 namespace {
 
 /// What forkflow's own part of a worker calls.
-constexpr int for_forkflow[] = {SCMP_SYS(futex),  SCMP_SYS(exit_group), SCMP_SYS(getpid),
-                                SCMP_SYS(gettid), SCMP_SYS(tgkill),     SCMP_SYS(pread64),
-                                SCMP_SYS(close),  SCMP_SYS(sched_yield)};
+constexpr int for_forkflow[] = {SCMP_SYS(futex),  SCMP_SYS(exit_group),  SCMP_SYS(getpid),
+                                SCMP_SYS(gettid), SCMP_SYS(tgkill),      SCMP_SYS(pread64),
+                                SCMP_SYS(close),  SCMP_SYS(sched_yield), SCMP_SYS(getcpu)};
 /// What malloc calls, and abort, and the clocks where the kernel does not put them into the process.
 constexpr int for_bodies[] = {SCMP_SYS(brk),          SCMP_SYS(mmap),    SCMP_SYS(munmap),
                               SCMP_SYS(mremap),       SCMP_SYS(madvise), SCMP_SYS(rt_sigprocmask),

@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace put_test {
@@ -309,6 +310,43 @@ TEST_CASE("What a successor throws while put helps to emit comes out of wait_for
         g.wait_for_all();
         CHECK(results.values() == std::vector<int>{7});
     });
+}
+
+TEST_CASE("With one thread, a put from outside gets in while the predecessor's body waits for it") {
+    const bounded_test bounds;
+    std::atomic<int> put = 0;
+    std::vector<int> got;
+    with_one_thread([&](flow::graph& g) {
+        rejecting_node node(g, tiny(), same);
+        const recorder<int> sink(g, node);
+        flow::input_node<int> source(g, [&, made = 0](tbb::flow_control& control) mutable {
+            if (made == count) {
+                control.stop();
+                return 0;
+            }
+            for (int now = put; now < made; now = put) { // the node has refused some of ours by then
+                put.wait(now);
+            }
+            return made++;
+        });
+        flow::make_edge(source, node);
+        std::thread outside([&] {
+            while (put < count) {
+                const bool in_time = node.put(count, for_ever);
+                put += in_time ? 1 : count;
+                put.notify_all();
+            }
+        });
+        source.activate();
+        g.wait_for_all();
+        outside.join();
+        g.wait_for_all();
+        got = sink.values();
+    });
+    CHECK(put == count);
+    CHECK(std::count(got.begin(), got.end(), count) == count);
+    std::erase(got, count);
+    CHECK(got == up_to(count));
 }
 
 TEST_CASE("put gives up in time when a successor refuses for ever") {
