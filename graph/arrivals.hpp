@@ -109,10 +109,10 @@ public:
         return moved;
     }
 
-    /// For the pump's task, once: predecessors were told to push again, and their tasks are this thread's
-    /// next, with one of the pump beneath them. Who waits in put needs a pump that goes on.
+    /// For the pump's task, once: all predecessors were told to push again, and their tasks are this thread's
+    /// next, with one of the pump beneath. Who waits in put needs a pump that goes on.
     [[nodiscard]] bool may_leave_to_task() noexcept {
-        return std::exchange(turned_back_, false) && waiters_.load() == 0;
+        return std::exchange(turned_back_, false) && predecessors_.empty() && waiters_.load() == 0;
     }
 
     [[nodiscard]] bool wants_room() const {
@@ -436,7 +436,7 @@ private:
         Input message{};
         message_waiters waiters;
         held_message one(hold_);
-        // For being told to push again a predecessor may spawn a task, which is to lie above the pump's.
+        // A predecessor may spawn a task for being told to push, which is to lie above the pump's.
         const bool with_task = by == pump_schedule::runner::task && predecessors_.soon_empty();
         if (with_task) {
             schedule_.spawn_beneath();
@@ -460,6 +460,7 @@ private:
         one.keep();
         // There is room: nobody else may take the last place while pulling_ is set.
         stream_->fill(number.value(), message);
+        turned_back_ = predecessors_.turn_back_emptied() && with_task;
         return true;
     }
 

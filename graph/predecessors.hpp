@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <utility>
 
 namespace forkflow::graph {
 
@@ -25,8 +26,9 @@ public:
         : owner_(owner) {}
 
     void add(sender& from) {
+        const bool has_one = dynamic_cast<tbb::flow::input_node<Input>*>(&from) != nullptr;
         const std::scoped_lock lock(mutex_);
-        waiting_.push_back(&from);
+        waiting_.push_back({&from, has_one});
         count_.store(waiting_.size());
         with_sleepers_ += dynamic_cast<has_sleepers*>(&from) != nullptr ? 1 : 0;
     }
@@ -41,13 +43,13 @@ public:
         if (with_sleepers_.load() == 0 || far == 0) {
             return false;
         }
-        std::deque<sender*> asked;
+        std::deque<waiting> asked;
         {
             const std::scoped_lock lock(mutex_);
             asked = waiting_;
         }
-        return std::any_of(asked.begin(), asked.end(), [&](sender* from) {
-            auto* const node = dynamic_cast<has_sleepers*>(from);
+        return std::any_of(asked.begin(), asked.end(), [&](const waiting& one) {
+            auto* const node = dynamic_cast<has_sleepers*>(one.from);
             return node != nullptr && node->hand_to_sleeper(needed, hold, far - 1);
         });
     }
@@ -55,25 +57,40 @@ public:
     /// Gets one message from whoever has one. Edges to those that have none are turned back. For one thread
     /// at a time.
     [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
-        while (sender* const from = next()) {
-            if (pull(*from, message, waiters)) {
+        while (const waiting next_one = next()) {
+            if (pull(*next_one.from, message, waiters)) {
                 ++got_in_a_row_;
+                emptied_ = next_one.has_one ? next_one.from : nullptr;
                 return true;
             }
-            got_in_a_row_ = 0;
-            turn_back(*from);
+            turn_back(*next_one.from);
         }
         return false;
     }
 
-    /// True if try_get is likely to turn edges back: it did so before the last message or the one before, as
-    /// with an input_node, which has one at a time. Buffers give many. For who calls try_get.
+    /// To be called once the message that try_get got has its number: turns back the edge to an input_node,
+    /// which has no other one. True if it did.
+    ///
+    /// Asking it again instead would spawn a task that makes the next, and turning its edge back a second
+    /// one. And who touches an input_node while its body runs waits for the body, as that is called under the
+    /// node's lock; so also a body that waits for room in this node. An input_node whose edge was turned when
+    /// it was refused makes nothing until it is asked, unless it has other successors.
+    bool turn_back_emptied() {
+        sender* const from = std::exchange(emptied_, nullptr);
+        if (from != nullptr) {
+            turn_back(*from);
+        }
+        return from != nullptr;
+    }
+
+    /// True if edges are likely to be turned back next: it was so before the last message or the one before,
+    /// as with an input_node. Buffers give many. For who calls try_get.
     [[nodiscard]] bool soon_empty() const noexcept { return got_in_a_row_ < 2; }
 
     /// Turns all edges back.
     void turn_back() {
-        while (sender* const from = next()) {
-            turn_back(*from);
+        while (const waiting one = next()) {
+            turn_back(*one.from);
         }
     }
     /// Forgets all edges.
@@ -85,13 +102,19 @@ public:
     }
 
 private:
+    struct waiting {
+        sender* from = nullptr;
+        bool has_one = false; ///< an input_node, which keeps the one message that was refused
+        explicit operator bool() const noexcept { return from != nullptr; }
+    };
+
     /// Whose turn it is. It stays on the list while it is asked, so that it can be removed meanwhile.
-    sender* next() {
+    waiting next() {
         const std::scoped_lock lock(mutex_);
         if (waiting_.empty()) {
-            return nullptr;
+            return {};
         }
-        sender* const first = waiting_.front();
+        const waiting first = waiting_.front();
         waiting_.pop_front();
         waiting_.push_back(first);
         return first;
@@ -99,7 +122,8 @@ private:
 
     /// Takes one edge from this sender off the list, with the lock held; false: there is none.
     bool take_off(sender& from) {
-        const auto found = std::find(waiting_.begin(), waiting_.end(), &from);
+        const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                        [&](const waiting& one) { return one.from == &from; });
         if (found == waiting_.end()) {
             return false;
         }
@@ -110,6 +134,7 @@ private:
     }
 
     void turn_back(sender& from) {
+        got_in_a_row_ = 0;
         {
             const std::scoped_lock lock(mutex_);
             if (!take_off(from)) {
@@ -121,9 +146,10 @@ private:
 
     tbb::flow::receiver<Input>& owner_;
     mutable std::mutex mutex_;
-    std::deque<sender*> waiting_;
+    std::deque<waiting> waiting_;
     std::atomic<std::size_t> count_{0}; ///< of those who wait
-    std::size_t got_in_a_row_ = 0;      ///< since edges were turned back
+    std::size_t got_in_a_row_ = 0;      ///< since edges were turned back; as the next, of who calls try_get
+    sender* emptied_ = nullptr;         ///< an input_node that gave its message to the last try_get
     std::atomic<int> with_sleepers_{0}; ///< of those that are has_sleepers
 };
 

@@ -349,6 +349,90 @@ TEST_CASE("With one thread, a put from outside gets in while the predecessor's b
     CHECK(got == up_to(count));
 }
 
+TEST_CASE("With one thread, an input_node's body puts into the node that the input_node feeds") {
+    const bounded_test bounds;
+    with_one_thread([](flow::graph& g) {
+        rejecting_node node(g, tiny(), same);
+        std::vector<int> got;
+        rejecting_sink sink = sink_into(got, g);
+        flow::input_node<int> source(g, [&, made = 0](tbb::flow_control& control) mutable {
+            if (made == count) {
+                control.stop();
+                return 0;
+            }
+            CHECK(node.put(count + made, for_ever));
+            return made++;
+        });
+        flow::make_edge(node, sink);
+        flow::make_edge(source, node);
+        source.activate();
+        g.wait_for_all();
+        CHECK(sorted(got) == up_to(2 * count));
+    });
+}
+
+TEST_CASE("With one thread, input_nodes before two chains get all through, though bodies of one put into the "
+          "other") {
+    const bounded_test bounds;
+    constexpr int rounds = forkflow_test::scaled_down(30);
+    for (int round = 0; round < rounds; ++round) {
+        with_one_thread([round](flow::graph& g) {
+            const auto window = static_cast<std::size_t>(1 + round % 3);
+            const pool_options small{.workers = 1, .window = window, .requests = window};
+            rejecting_node first(g, small, same);
+            rejecting_node second(g, tiny(), same);
+            rejecting_node other_first(g, tiny(), same);
+            rejecting_node other_second(g, small, same);
+            const auto make = [&g](auto before_each) {
+                return flow::input_node<int>(g, [before_each, made = 0](tbb::flow_control& control) mutable {
+                    if (made == count) {
+                        control.stop();
+                        return 0;
+                    }
+                    before_each(made);
+                    return made++;
+                });
+            };
+            auto source = make([](int /*message*/) {});
+            auto other_source = make([&](int message) {
+                if (message % 7 == 0) {
+                    CHECK(other_first.put(count + message, for_ever));
+                }
+            });
+            flow::function_node<int, int, flow::rejecting> between(g, flow::serial, [&](int message) {
+                CHECK(other_first.put(2 * count + message, for_ever));
+                if (message % 5 == 0) {
+                    CHECK(other_second.put(3 * count + message, for_ever));
+                }
+                return message;
+            });
+            std::vector<int> got;
+            rejecting_sink sink = sink_into(got, g);
+            flow::make_edge(source, first);
+            flow::make_edge(first, second);
+            flow::make_edge(second, between);
+            flow::make_edge(other_source, other_first);
+            flow::make_edge(other_first, other_second);
+            flow::make_edge(other_second, sink);
+            source.activate();
+            other_source.activate();
+            g.wait_for_all();
+            std::vector<int> all;
+            for (int message = 0; message < count; ++message) {
+                all.push_back(message);
+                all.push_back(2 * count + message);
+                if (message % 7 == 0) {
+                    all.push_back(count + message);
+                }
+                if (message % 5 == 0) {
+                    all.push_back(3 * count + message);
+                }
+            }
+            CHECK(sorted(got) == sorted(all));
+        });
+    }
+}
+
 TEST_CASE("put gives up in time when a successor refuses for ever") {
     const bounded_test bounds;
     flow::graph g;
