@@ -197,9 +197,8 @@ public:
     std::size_t drop(queue& forgotten) {
         const std::size_t dropped = queued();
         queue_.swap(forgotten);
-        filling_ = 0; // unless an exception came between, or the graph was cancelled
-        // NOLINTNEXTLINE(readability-static-accessed-through-instance)
-        on_the_way_.clear();
+        filling_ = 0;        // unless an exception came between, or the graph was cancelled
+        on_the_way_.clear(); // NOLINT(readability-static-accessed-through-instance)
         return dropped;
     }
 
