@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <deque>
 #include <mutex>
@@ -26,9 +27,8 @@ public:
         : owner_(owner) {}
 
     void add(sender& from) {
-        const bool has_one = dynamic_cast<tbb::flow::input_node<Input>*>(&from) != nullptr;
         const std::scoped_lock lock(mutex_);
-        waiting_.push_back({&from, has_one});
+        waiting_.push_back({&from, is_input_node(from)});
         count_.store(waiting_.size());
         with_sleepers_ += dynamic_cast<has_sleepers*>(&from) != nullptr ? 1 : 0;
     }
@@ -57,6 +57,7 @@ public:
     /// Gets one message from whoever has one. Edges to those that have none are turned back. For one thread
     /// at a time.
     [[nodiscard]] bool try_get(Input& message, message_waiters& waiters) {
+        emptied_ = nullptr;
         while (const waiting next_one = next()) {
             if (pull(*next_one.from, message, waiters)) {
                 ++got_in_a_row_;
@@ -74,7 +75,8 @@ public:
     /// Asking it again instead would spawn a task that makes the next, and turning its edge back a second
     /// one. And who touches an input_node while its body runs waits for the body, as that is called under the
     /// node's lock; so also a body that waits for room in this node. An input_node whose edge was turned when
-    /// it was refused makes nothing until it is asked, unless it has other successors.
+    /// it was refused makes nothing until it is asked; unless it has other successors, or was asked while it
+    /// was still being refused, and a second task of it has not run since.
     bool turn_back_emptied() {
         sender* const from = std::exchange(emptied_, nullptr);
         if (from != nullptr) {
@@ -107,6 +109,13 @@ private:
         bool has_one = false; ///< an input_node, which keeps the one message that was refused
         explicit operator bool() const noexcept { return from != nullptr; }
     };
+
+    static bool is_input_node(sender& from) {
+        if constexpr (std::copyable<Input>) { // as oneTBB wants it of an input_node's messages
+            return dynamic_cast<tbb::flow::input_node<Input>*>(&from) != nullptr;
+        }
+        return false;
+    }
 
     /// Whose turn it is. It stays on the list while it is asked, so that it can be removed meanwhile.
     waiting next() {
