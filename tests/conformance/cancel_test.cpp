@@ -6,13 +6,11 @@
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/node_makers.hpp"
+#include "support/one_thread.hpp"
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
 #include <forkflow/ordered_process_node.hpp>
-
-#include <oneapi/tbb/global_control.h>
-#include <oneapi/tbb/task_arena.h>
 
 #include <chrono>
 #include <cstddef>
@@ -282,11 +280,8 @@ TEST_CASE("With kill_on_cancel, bodies that hang do not keep wait_for_all, and r
 
 TEST_CASE("With kill_on_cancel, the only thread of a graph may wait in put for a body that hangs") {
     const bounded_test bounds;
-    const tbb::global_control one(tbb::global_control::max_allowed_parallelism, 1);
-    tbb::task_arena arena(1);
     const shared_flags flags(hanging_body::flags_count);
-    arena.execute([&] {
-        flow::graph g;
+    forkflow_test::with_one_thread([&](flow::graph& g) {
         rejecting_node node(g, killing(), hanging_body{flags});
         const recorder<int> results(g, node);
         flow::function_node<int, int> putter(g, flow::unlimited, [&](int message) {

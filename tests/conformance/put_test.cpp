@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 #include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
+#include "support/one_thread.hpp"
 #include "support/own_receiver.hpp"
 #include "support/recorder.hpp"
 #include "support/sanitized.hpp"
@@ -31,34 +32,24 @@ namespace flow = tbb::flow;
 using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::counting_source;
 using forkflow_test::int_node;
+using forkflow_test::make_chain;
 using forkflow_test::recorder;
 using forkflow_test::rejecting_node;
 using forkflow_test::rejecting_sink;
 using forkflow_test::same;
 using forkflow_test::shared_flags;
+using forkflow_test::sink_into;
 using forkflow_test::sorted;
+using forkflow_test::tiny;
 using forkflow_test::up_to;
+using forkflow_test::with_one_thread;
 
 namespace {
 
 constexpr auto for_ever = std::chrono::hours(1000000000);
 constexpr int count = 300;
-
-pool_options tiny() {
-    return {.workers = 1, .window = 1, .requests = 1};
-}
-
-/// A graph whose arena has one thread: the one that waits for it.
-template <class Run>
-void with_one_thread(Run run) {
-    const tbb::global_control one(tbb::global_control::max_allowed_parallelism, 1);
-    tbb::task_arena arena(1);
-    arena.execute([&] {
-        flow::graph g;
-        run(g);
-    });
-}
 
 /// A functional node whose bodies put what they get into `to`.
 template <class Node>
@@ -70,14 +61,6 @@ flow::function_node<int, int> putter(flow::graph& g, std::size_t concurrency, No
         }
         return message;
     });
-}
-
-/// Takes one message at a time and refuses meanwhile.
-rejecting_sink sink_into(std::vector<int>& got, flow::graph& g) {
-    return {g, flow::serial, [&got](int message) {
-                got.push_back(message);
-                return message;
-            }};
 }
 
 void put_all(flow::receiver<int>& to, int messages = count) {
@@ -312,127 +295,6 @@ TEST_CASE("What a successor throws while put helps to emit comes out of wait_for
     });
 }
 
-TEST_CASE("With one thread, a put from outside gets in while the predecessor's body waits for it") {
-    const bounded_test bounds;
-    std::atomic<int> put = 0;
-    std::vector<int> got;
-    with_one_thread([&](flow::graph& g) {
-        rejecting_node node(g, tiny(), same);
-        const recorder<int> sink(g, node);
-        flow::input_node<int> source(g, [&, made = 0](tbb::flow_control& control) mutable {
-            if (made == count) {
-                control.stop();
-                return 0;
-            }
-            for (int now = put; now < made; now = put) { // the node has refused some of ours by then
-                put.wait(now);
-            }
-            return made++;
-        });
-        flow::make_edge(source, node);
-        std::thread outside([&] {
-            while (put < count) {
-                const bool in_time = node.put(count, for_ever);
-                put += in_time ? 1 : count;
-                put.notify_all();
-            }
-        });
-        source.activate();
-        g.wait_for_all();
-        outside.join();
-        g.wait_for_all();
-        got = sink.values();
-    });
-    CHECK(put == count);
-    CHECK(std::count(got.begin(), got.end(), count) == count);
-    std::erase(got, count);
-    CHECK(got == up_to(count));
-}
-
-TEST_CASE("With one thread, an input_node's body puts into the node that the input_node feeds") {
-    const bounded_test bounds;
-    with_one_thread([](flow::graph& g) {
-        rejecting_node node(g, tiny(), same);
-        std::vector<int> got;
-        rejecting_sink sink = sink_into(got, g);
-        flow::input_node<int> source(g, [&, made = 0](tbb::flow_control& control) mutable {
-            if (made == count) {
-                control.stop();
-                return 0;
-            }
-            CHECK(node.put(count + made, for_ever));
-            return made++;
-        });
-        flow::make_edge(node, sink);
-        flow::make_edge(source, node);
-        source.activate();
-        g.wait_for_all();
-        CHECK(sorted(got) == up_to(2 * count));
-    });
-}
-
-TEST_CASE("With one thread, input_nodes before two chains get all through, though bodies of one put into the "
-          "other") {
-    const bounded_test bounds;
-    constexpr int rounds = forkflow_test::scaled_down(30);
-    for (int round = 0; round < rounds; ++round) {
-        with_one_thread([round](flow::graph& g) {
-            const auto window = static_cast<std::size_t>(1 + round % 3);
-            const pool_options small{.workers = 1, .window = window, .requests = window};
-            rejecting_node first(g, small, same);
-            rejecting_node second(g, tiny(), same);
-            rejecting_node other_first(g, tiny(), same);
-            rejecting_node other_second(g, small, same);
-            const auto make = [&g](auto before_each) {
-                return flow::input_node<int>(g, [before_each, made = 0](tbb::flow_control& control) mutable {
-                    if (made == count) {
-                        control.stop();
-                        return 0;
-                    }
-                    before_each(made);
-                    return made++;
-                });
-            };
-            auto source = make([](int /*message*/) {});
-            auto other_source = make([&](int message) {
-                if (message % 7 == 0) {
-                    CHECK(other_first.put(count + message, for_ever));
-                }
-            });
-            flow::function_node<int, int, flow::rejecting> between(g, flow::serial, [&](int message) {
-                CHECK(other_first.put(2 * count + message, for_ever));
-                if (message % 5 == 0) {
-                    CHECK(other_second.put(3 * count + message, for_ever));
-                }
-                return message;
-            });
-            std::vector<int> got;
-            rejecting_sink sink = sink_into(got, g);
-            flow::make_edge(source, first);
-            flow::make_edge(first, second);
-            flow::make_edge(second, between);
-            flow::make_edge(other_source, other_first);
-            flow::make_edge(other_first, other_second);
-            flow::make_edge(other_second, sink);
-            source.activate();
-            other_source.activate();
-            g.wait_for_all();
-            std::vector<int> all;
-            for (int message = 0; message < count; ++message) {
-                all.push_back(message);
-                all.push_back(2 * count + message);
-                if (message % 7 == 0) {
-                    all.push_back(count + message);
-                }
-                if (message % 5 == 0) {
-                    all.push_back(3 * count + message);
-                }
-            }
-            CHECK(sorted(got) == sorted(all));
-        });
-    }
-}
-
 TEST_CASE("put gives up in time when a successor refuses for ever") {
     const bounded_test bounds;
     flow::graph g;
@@ -471,14 +333,8 @@ TEST_CASE(
         const pool_options options{.workers = 2, .window = 4, .requests = 2};
         std::atomic<int> live = 0;
         int peak = 0;
-        int made = 0;
-        flow::input_node<int> source(g, [&](tbb::flow_control& control) {
-            if (made == length) {
-                control.stop();
-                return 0;
-            }
+        auto source = counting_source(g, length, [&](int /*message*/) {
             peak = std::max(peak, ++live); // the source is serial
-            return made++;
         });
         rejecting_node first(g, options, same);
         rejecting_node second(g, options, same);
@@ -492,10 +348,7 @@ TEST_CASE(
             --live;
             return message;
         });
-        flow::make_edge(source, first);
-        flow::make_edge(first, second);
-        flow::make_edge(second, third);
-        flow::make_edge(third, sink);
+        make_chain(source, first, second, third, sink);
         source.activate();
         g.wait_for_all();
         CHECK(next == length);

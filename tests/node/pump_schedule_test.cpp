@@ -3,12 +3,11 @@
 // may not leave.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/one_thread.hpp"
 
 #include <forkflow/graph/pump_schedule.hpp>
 
 #include <oneapi/tbb/flow_graph.h>
-#include <oneapi/tbb/global_control.h>
-#include <oneapi/tbb/task_arena.h>
 
 #include <functional>
 #include <string>
@@ -31,10 +30,7 @@ struct scene {
         : first(std::move(first_run)) {}
 
     std::string run(std::function<void(scene&)> begin) {
-        const tbb::global_control one(tbb::global_control::max_allowed_parallelism, 1);
-        tbb::task_arena arena(1);
-        arena.execute([&] {
-            flow::graph g;
+        forkflow_test::with_one_thread([&](flow::graph& g) {
             flow::function_node<int> other(g, flow::serial, [this](int) { order += 't'; });
             pump_schedule pumping(
                 g, flow::no_priority, [this](runner) { return pump(); },

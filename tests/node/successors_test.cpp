@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Successors that refuse, throw, or are slow: nothing is lost, nothing overtakes, and nobody waits for ever.
 #include "support/catch.hpp"
+#include "support/int_nodes.hpp"
 #include "support/leftovers.hpp"
 #include "support/own_receiver.hpp"
 #include "support/recorder.hpp"
@@ -157,26 +158,13 @@ TEST_CASE("Three nodes in a row that refuse each other pass on every message, in
     const bounded_test bounds;
     flow::graph graph;
     const pool_options small{.workers = 1, .window = 2, .requests = 2};
-    int next = 0;
-    flow::input_node<int> source(graph, [&](tbb::flow_control& control) {
-        if (next == 3000) {
-            control.stop();
-            return 0;
-        }
-        return next++;
-    });
+    auto source = forkflow_test::counting_source(graph, 3000, [](int /*message*/) {});
     rejecting_int_node first(graph, small, same);
     rejecting_int_node second(graph, small, same);
     rejecting_int_node third(graph, small, same);
     std::vector<int> got;
-    rejecting_sink sink(graph, flow::serial, [&](int message) {
-        got.push_back(message);
-        return message;
-    });
-    flow::make_edge(source, first);
-    flow::make_edge(first, second);
-    flow::make_edge(second, third);
-    flow::make_edge(third, sink);
+    rejecting_sink sink = forkflow_test::sink_into(got, graph);
+    forkflow_test::make_chain(source, first, second, third, sink);
     source.activate();
     graph.wait_for_all();
     CHECK(got == up_to(3000));

@@ -25,6 +25,40 @@ inline std::vector<int> up_to(int end) {
     return numbers;
 }
 
+inline forkflow::pool_options tiny() {
+    return {.workers = 1, .window = 1, .requests = 1};
+}
+
+/// Makes 0, 1, ... below `end`, one at a time, and calls `before_each(number)`.
+template <class BeforeEach>
+tbb::flow::input_node<int> counting_source(tbb::flow::graph& graph, int end, BeforeEach before_each) {
+    return tbb::flow::input_node<int>(graph, [=, next = 0](tbb::flow_control& control) mutable {
+        if (next == end) {
+            control.stop();
+            return 0;
+        }
+        before_each(next);
+        return next++;
+    });
+}
+
+/// Takes one message at a time and refuses meanwhile.
+inline rejecting_sink sink_into(std::vector<int>& got, tbb::flow::graph& graph) {
+    return {graph, tbb::flow::serial, [&got](int message) {
+                got.push_back(message);
+                return message;
+            }};
+}
+
+/// Makes edges from each node to the next.
+template <class First, class Second, class... Others>
+void make_chain(First& first, Second& second, Others&... others) {
+    tbb::flow::make_edge(first, second);
+    if constexpr (sizeof...(others) > 0) {
+        make_chain(second, others...);
+    }
+}
+
 inline std::vector<int> sorted(std::vector<int> values) {
     std::sort(values.begin(), values.end());
     return values;
