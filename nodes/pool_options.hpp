@@ -17,7 +17,9 @@ class fork_server;
 /// How a pool of workers is made. An aggregate: use designated initialisers. A value out of its range makes
 /// the constructor that takes the options throw std::invalid_argument, which names field, value and range.
 struct pool_options {
-    /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use.
+    /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use. A worker that finds itself
+    /// on one CPU with another of the pool while one of those that it may use has none moves there: by
+    /// sched_setaffinity, for a moment; afterwards it may run where it might before.
     std::size_t workers = 0;
     /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers. Of
     /// one worker all of them, if there are up to four workers, else four times its share (or 16, if that is
@@ -69,9 +71,9 @@ struct pool_options {
     /// unless spin and window_bytes are 0, sched_yield (and getcpu, where neither rseq nor the vDSO tells a
     /// thread its CPU); for a body that throws, getpid; for one that crashes,
     /// getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had no
-    /// memory for a result, rt_sigaction. What malloc calls is the body's (brk, mmap,
-    /// munmap, mremap, madvise). Change user and group in worker_init, not here: the kernel then forgets that
-    /// the worker is to die with the pool.
+    /// memory for a result, rt_sigaction. It changes its CPU for nobody (see workers). What malloc calls is
+    /// the body's (brk, mmap, munmap, mremap, madvise). Change user and group in worker_init, not here: the
+    /// kernel then forgets that the worker is to die with the pool.
     std::function<void()> sandbox{};
     /// What each worker may use.
     worker_limits limits{};

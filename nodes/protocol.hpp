@@ -127,8 +127,10 @@
 // Liveness of admission: workers claim the oldest ready message. One that holds an unadmitted result waits;
 // but the message that all wait for runs, or is ready in front of a worker that is free or fresh.
 //
-// A hint: collector_cpu says where the collector was last. A worker that waits for work or for admission gives
-// way to others at once on that CPU, and elsewhere a little later. Nothing else depends on it.
+// Hints: collector_cpu says where the collector was last. A worker that waits for work or for admission gives
+// way to others at once on that CPU, and elsewhere a little later. whereabouts(k) says where worker k was between
+// two messages, and when; a worker that shares its CPU with another one moves (cpu_spread.hpp). Nothing else
+// depends on either; what a wild worker writes there costs others a move, once in ten milliseconds at most.
 //
 // Buffers lie in the sealed part. A request that refers to one carries its offset and its length, which the
 // worker checks; the parent keeps its pages until the request's outcome is taken, so a retry reads the same.
@@ -295,6 +297,8 @@ struct alignas(cache_line_bytes) seat_block {
     std::atomic<std::int64_t>
         running_since_ns;             ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
     std::atomic<std::uint64_t> leave; ///< leave_bit | the incarnation that is to go before its next claim
+    std::atomic<std::uint64_t> whereabouts; ///< a hint: milliseconds of CLOCK_MONOTONIC, 32 bits above 1 +
+                                            ///< the CPU on which the worker was then
 };
 /// In the word of the pages that a result holds: they are only asked for.
 inline constexpr std::uint32_t asking_bit = std::uint32_t{1} << 31U;

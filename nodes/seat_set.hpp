@@ -20,6 +20,11 @@ inline bool erase(seat_set& set, std::uint32_t seat) noexcept {
     return (set.words[seat / 64].fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0;
 }
 
+/// A hint, without a partner.
+[[nodiscard]] inline bool contains(const seat_set& set, std::uint32_t seat) noexcept {
+    return (set.words[seat / 64].load(std::memory_order_relaxed) >> (seat % 64) & 1U) != 0;
+}
+
 /// Calls `visit(seat)` for each member among the first `seats`. seq_cst loads: the "looks who sleeps" of (D1)
 /// and (D2).
 template <class Visit>

@@ -45,6 +45,7 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , hook_(hook)
     , self_(self)
     , seat_(shared.seat(self.seat))
+    , spread_(options.sandbox ? std::nullopt : std::make_optional<cpu_spread>(shared, self.seat))
     , for_work_(options.spin)
     , for_admission_(options.spin)
     , places_(shared, self.seat)
@@ -53,6 +54,9 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
 void worker::run() {
     while (const std::optional<sequence> number = find_work()) {
         handle(*number);
+        if (spread_) {
+            spread_->between_messages();
+        }
         if (retirement_ && !relief_asked_ && retirement_->due()) {
             ask_for_relief();
         }

@@ -3,6 +3,7 @@
 // process or, in tests, a thread.
 #pragma once
 
+#include <forkflow/nodes/cpu_spread.hpp>
 #include <forkflow/nodes/failure.hpp>
 #include <forkflow/nodes/result_places.hpp>
 #include <forkflow/nodes/result_room.hpp>
@@ -79,6 +80,7 @@ private:
     seat_block& seat_;
     std::optional<retirement> retirement_; ///< if workers are recycled: since initialise
     bool relief_asked_ = false;
+    std::optional<cpu_spread> spread_; ///< unless a sandbox may forbid its system calls
     spinner for_work_;
     spinner for_admission_;
     std::unique_ptr<std::byte[]> reserve_; ///< with a limit on memory: so that a failure can still be told
