@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/deadline_watch.hpp>
+#include <forkflow/nodes/monotonic_clock.hpp>
 
 #include <algorithm>
 
@@ -8,12 +9,6 @@ namespace {
 
 /// Without deadlines, so long the next message to emit may stand still until it is looked at a first time.
 constexpr std::int64_t first_look_ns = 1'000'000'000;
-
-std::int64_t monotonic_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
 
 } // namespace
 

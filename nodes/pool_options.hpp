@@ -18,8 +18,9 @@ class fork_server;
 /// the constructor that takes the options throw std::invalid_argument, which names field, value and range.
 struct pool_options {
     /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use. A worker that finds itself
-    /// on one CPU with another of the pool while one of those that it may use has none moves there: by
-    /// sched_setaffinity, for a moment; afterwards it may run where it might before.
+    /// on one CPU with another of the pool, while one that it may use has none, moves there: by
+    /// sched_setaffinity, for a moment; afterwards it may run where it might before. Not if a seccomp filter
+    /// is in force, nor with a sandbox.
     std::size_t workers = 0;
     /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers. Of
     /// one worker all of them, if there are up to four workers, else four times its share (or 16, if that is
@@ -69,11 +70,10 @@ struct pool_options {
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
     /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
     /// unless spin and window_bytes are 0, sched_yield (and getcpu, where neither rseq nor the vDSO tells a
-    /// thread its CPU); for a body that throws, getpid; for one that crashes,
-    /// getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had no
-    /// memory for a result, rt_sigaction. It changes its CPU for nobody (see workers). What malloc calls is
-    /// the body's (brk, mmap, munmap, mremap, madvise). Change user and group in worker_init, not here: the
-    /// kernel then forgets that the worker is to die with the pool.
+    /// thread its CPU); for a body that throws, getpid; for one that crashes, getpid, gettid and tgkill; with
+    /// recycle_growth_bytes, pread64 and close; where the system had no memory for a result, rt_sigaction.
+    /// What malloc calls is the body's (brk, mmap, munmap, mremap, madvise). Change user and group in
+    /// worker_init, not here: the kernel then forgets that the worker is to die with the pool.
     std::function<void()> sandbox{};
     /// What each worker may use.
     worker_limits limits{};

@@ -298,7 +298,7 @@ struct alignas(cache_line_bytes) seat_block {
         running_since_ns;             ///< CLOCK_MONOTONIC at which the body was called; 0: it is not running
     std::atomic<std::uint64_t> leave; ///< leave_bit | the incarnation that is to go before its next claim
     std::atomic<std::uint64_t> whereabouts; ///< a hint: milliseconds of CLOCK_MONOTONIC, 32 bits above 1 +
-                                            ///< the CPU on which the worker was then
+                                            ///< the CPU on which the worker was then; 0: unknown
 };
 /// In the word of the pages that a result holds: they are only asked for.
 inline constexpr std::uint32_t asking_bit = std::uint32_t{1} << 31U;

@@ -273,6 +273,7 @@ void supervisor::lay_out(std::uint32_t seat) {
     erase(shared_.blocked_seats(), seat);
     erase(shared_.relief_wanted(), seat); // it wants none any more, and the next one does not yet
     shared_.seat(seat).running_since_ns.store(0, std::memory_order_relaxed);
+    shared_.seat(seat).whereabouts.store(0, std::memory_order_relaxed);
     seats_.vacate(seat);
 }
 

@@ -4,6 +4,7 @@
 #include <forkflow/nodes/failure_record.hpp>
 #include <forkflow/nodes/futex.hpp>
 #include <forkflow/nodes/message_memory.hpp>
+#include <forkflow/nodes/monotonic_clock.hpp>
 #include <forkflow/nodes/result_check.hpp>
 #include <forkflow/nodes/same_cpu.hpp>
 #include <forkflow/nodes/seat_set.hpp>
@@ -23,12 +24,6 @@
 namespace forkflow::nodes {
 namespace {
 
-std::int64_t monotonic_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
-
 /// The depth of the caller's stack, the caller included.
 [[gnu::noinline]] std::uint32_t stack_depth() {
     std::array<void*, max_stack_frames> frames{};
@@ -45,7 +40,6 @@ worker::worker(const rings& shared, const pool_options& options, const worker_bo
     , hook_(hook)
     , self_(self)
     , seat_(shared.seat(self.seat))
-    , spread_(options.sandbox ? std::nullopt : std::make_optional<cpu_spread>(shared, self.seat))
     , for_work_(options.spin)
     , for_admission_(options.spin)
     , places_(shared, self.seat)
@@ -98,6 +92,9 @@ bool worker::initialise(const std::function<void()>& prepare, const std::functio
         where = "the seclusion of a worker";
         if (options_.recycles()) {
             retirement_.emplace(options_);
+        }
+        if (!options_.sandbox && cpu_spread::is_possible()) {
+            spread_.emplace(shared_, self_.seat);
         }
         if (seclude) {
             seclude();

@@ -80,7 +80,7 @@ private:
     seat_block& seat_;
     std::optional<retirement> retirement_; ///< if workers are recycled: since initialise
     bool relief_asked_ = false;
-    std::optional<cpu_spread> spread_; ///< unless a sandbox may forbid its system calls
+    std::optional<cpu_spread> spread_; ///< unless a filter may kill for its system calls
     spinner for_work_;
     spinner for_admission_;
     std::unique_ptr<std::byte[]> reserve_; ///< with a limit on memory: so that a failure can still be told

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Workers that begin on one CPU: they spread, unless a sandbox may forbid the calls for it.
+// Workers that begin on one CPU keep the right to all, and ask for none where they might be killed for it.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 
@@ -112,10 +112,18 @@ TEST_CASE("Workers that begin on one CPU may use all that the program may, wheth
     send_thousand(queue, [&](int, int cpus) { CHECK(cpus == CPU_COUNT(&all)); });
 }
 
-TEST_CASE("Workers with a sandbox ask for no other CPU, though they share one all the time") {
+TEST_CASE("Workers whose calls are filtered ask for no other CPU, though they share one all the time") {
     const forkflow_test::bounded_test bound;
-    const pool_options options{
-        .workers = 2, .worker_init = stay_on_first_cpu, .sandbox = forbid_asking_for_cpus};
+    pool_options options{.workers = 2, .worker_init = stay_on_first_cpu};
+    SECTION("by a sandbox") {
+        options.sandbox = forbid_asking_for_cpus;
+    }
+    SECTION("since worker_init") {
+        options.worker_init = [] {
+            stay_on_first_cpu();
+            forbid_asking_for_cpus();
+        };
+    }
     queue_of_numbers queue(options, [](int number) {
         compute_for_a_while();
         return number;
