@@ -82,7 +82,8 @@ bool cpu_spread::note(std::uint32_t here, clock::time_point now) noexcept {
     shared_.seat(seat_).whereabouts.store(std::uint64_t{milliseconds_of(now)} << 32U | here,
                                           std::memory_order_relaxed);
     const std::optional<sighting> shares = who_shares(here, now);
-    if (!shares || !seen_ || seen_->seat != shares->seat || cpu_in(seen_->word) != here) {
+    if (!shares || !seen_ || seen_->seat != shares->seat || cpu_in(seen_->word) != here ||
+        now - seen_->at > 2 * fresh_periods * period_) {
         seen_ = shares;
         return false;
     }

@@ -89,6 +89,9 @@ TEST_CASE("What was seen once and is otherwise the next time was chance") {
         CHECK_FALSE(tested.lowest.note(elsewhere, tested.now));
         CHECK_FALSE(tested.highest.note(here, tested.now));
     }
+    SECTION("it is much later") {
+        tested.later(16ms);
+    }
     SECTION("it is shared with a third") {
         CHECK_FALSE(tested.lowest.note(elsewhere, tested.now));
         CHECK_FALSE(tested.middle.note(here, tested.now));
