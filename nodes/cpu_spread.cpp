@@ -150,7 +150,8 @@ void cpu_spread::move() noexcept {
 /// Without memory in the kernel it is tried again at the next look.
 void cpu_spread::widen() noexcept {
     if (!restricted_) {
-        // Who was free to use all CPUs of the process is to be so still when there are more.
+        // Who was free to use all CPUs that there are for the process is to be so still when there are more.
+        // Who was not shows it by this, and might be elsewhere for some microseconds, once.
         cpu_set_t all;
         std::fill_n(reinterpret_cast<unsigned char*>(&all), sizeof all, static_cast<unsigned char>(0xff));
         cpu_set_t now;
