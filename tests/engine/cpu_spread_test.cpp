@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // When a worker that shares its CPU with another one moves, and that it may run everywhere afterwards.
 #include "support/catch.hpp"
+#include "support/engine_driver.hpp"
 #include "support/leftovers.hpp"
 
 #include <forkflow/nodes/cpu_spread.hpp>
 #include <forkflow/nodes/same_cpu.hpp>
 #include <forkflow/nodes/seat_set.hpp>
-#include <forkflow/nodes/worker_life.hpp>
 
 #include <sched.h>
 
@@ -204,18 +204,21 @@ TEST_CASE("Looks are a period apart, but never more than 64 messages for each of
     CHECK(cpu_spread::pace(64, 0us, 126ms) == 64 * 126);
 }
 
-TEST_CASE("A worker notes where it is once it has handed in a message") {
+TEST_CASE("A worker notes where it is once it has handed in a message; when it is dead nobody is there") {
     const forkflow_test::bounded_test bound;
-    const pool_options options = resolved({.workers = 1});
-    const rings shared(options, 0);
-    shared.request(0).header = {.length_bytes = 0, .kind = 0, .number = 0};
-    shared.state(0) = state_word{.number = 0, .state = message_state::ready, .attempt = 1}.packed();
-    std::thread([&] {
-        const worker_body body = [&](worker_call&) { shared.parent().stopping = 1; };
-        live_as_worker(shared, options, body, {.seat = 0, .incarnation = 1});
-    }).join();
-    CHECK(state_word::unpacked(shared.state(0)).state == message_state::published);
-    CHECK((shared.seat(0).whereabouts != 0) == cpu_spread::is_possible());
+    forkflow_test::engine<forkflow_test::process_world> tested({.workers = 1});
+    const auto where = [&] {
+        return rings_of(forkflow_test::rings_key(), tested.pool()).seat(0).whereabouts.load();
+    };
+    CHECK(where() == 0);
+    tested.put();
+    CHECK(forkflow_test::faults(tested.collect(1)) == "");
+    if (cpu_spread::is_possible()) {
+        CHECK(forkflow_test::eventually([&] { return where() != 0; }));
+    }
+    tested.world().kill_idle(0);
+    CHECK(tested.deaths_become(1));
+    CHECK(forkflow_test::eventually([&] { return where() == 0; }));
 }
 
 namespace {
