@@ -22,6 +22,7 @@ namespace put_input_node_test {
 namespace flow = tbb::flow;
 using forkflow_test::bounded_test;
 using forkflow_test::counting_source;
+using forkflow_test::for_ever;
 using forkflow_test::make_chain;
 using forkflow_test::recorder;
 using forkflow_test::rejecting_node;
@@ -35,7 +36,6 @@ using forkflow_test::with_one_thread;
 
 namespace {
 
-constexpr auto for_ever = std::chrono::hours(1000000000);
 constexpr int count = 300;
 
 /// What two chains let through: a source's numbers and, beside, those that bodies put into one of them.

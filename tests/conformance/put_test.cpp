@@ -33,6 +33,7 @@ using namespace std::chrono_literals;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
 using forkflow_test::counting_source;
+using forkflow_test::for_ever;
 using forkflow_test::int_node;
 using forkflow_test::make_chain;
 using forkflow_test::recorder;
@@ -48,7 +49,6 @@ using forkflow_test::with_one_thread;
 
 namespace {
 
-constexpr auto for_ever = std::chrono::hours(1000000000);
 constexpr int count = 300;
 
 /// A functional node whose bodies put what they get into `to`.

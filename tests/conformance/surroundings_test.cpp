@@ -25,6 +25,7 @@
 namespace flow = tbb::flow;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::for_ever;
 using forkflow_test::in_processes;
 using forkflow_test::in_threads;
 using forkflow_test::int_node;
@@ -36,7 +37,6 @@ using forkflow_test::up_to;
 namespace {
 
 constexpr int count = 200;
-constexpr auto for_ever = std::chrono::hours(1000000000);
 
 pool_options narrow() {
     return {.workers = 2, .window = 2, .requests = 2};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // When a worker that shares its CPU with another one moves, and that it may run everywhere afterwards.
 #include "support/catch.hpp"
+#include "support/cpus.hpp"
 #include "support/engine_driver.hpp"
 #include "support/leftovers.hpp"
 
@@ -21,6 +22,7 @@ namespace cpu_spread_test {
 using namespace forkflow;
 using namespace forkflow::nodes;
 using namespace std::chrono_literals;
+using forkflow_test::are_same;
 
 namespace {
 
@@ -31,10 +33,6 @@ cpu_set_t set_of(std::initializer_list<std::size_t> cpus) {
         CPU_SET(cpu, &set);
     }
     return set;
-}
-
-bool same(const cpu_set_t& left, const cpu_set_t& right) {
-    return CPU_EQUAL(&left, &right) != 0;
 }
 
 constexpr std::uint32_t here = 7;
@@ -164,23 +162,23 @@ TEST_CASE("A worker moves only to a CPU that it may use and on which no worker w
     const auto free_of = [&](std::initializer_list<std::size_t> allowed) {
         return tested.highest.free_of_workers(set_of(allowed));
     };
-    CHECK(same(*free_of({0, 1, 2}), set_of({0, 1, 2})));
+    CHECK(are_same(*free_of({0, 1, 2}), set_of({0, 1, 2})));
     (void)tested.lowest.note(1 + 1, tested.now);
     (void)tested.middle.note(1 + 2, tested.now);
     tested.later(1h); // in a body
     (void)tested.highest.note(1 + 1, tested.now);
-    CHECK(same(*free_of({0, 1, 2, 3}), set_of({0, 3})));
+    CHECK(are_same(*free_of({0, 1, 2, 3}), set_of({0, 3})));
     CHECK_FALSE(free_of({1, 2}));
     insert(tested.shared.idle_seats(), 1);
-    CHECK(same(*free_of({1, 2}), set_of({2})));
+    CHECK(are_same(*free_of({1, 2}), set_of({2})));
 }
 
 TEST_CASE("A worker moves to the collector's CPU only if no other is free") {
     pool_of_three tested;
     (void)tested.lowest.note(1 + 1, tested.now);
     tested.shared.parent().collector_cpu = 1 + 2;
-    CHECK(same(*tested.highest.free_of_workers(set_of({1, 2, 3})), set_of({3})));
-    CHECK(same(*tested.highest.free_of_workers(set_of({1, 2})), set_of({2})));
+    CHECK(are_same(*tested.highest.free_of_workers(set_of({1, 2, 3})), set_of({3})));
+    CHECK(are_same(*tested.highest.free_of_workers(set_of({1, 2})), set_of({2})));
 }
 
 TEST_CASE("What a wild worker writes as its place names no CPU") {
@@ -191,7 +189,7 @@ TEST_CASE("What a wild worker writes as its place names no CPU") {
             CHECK_FALSE(tested.lowest.note(cpu, tested.now));
             CHECK_FALSE(tested.highest.note(cpu, tested.now));
         }
-        CHECK(same(*tested.highest.free_of_workers(set_of({1, 2})), set_of({1, 2})));
+        CHECK(are_same(*tested.highest.free_of_workers(set_of({1, 2})), set_of({1, 2})));
     }
 }
 
@@ -230,7 +228,7 @@ void moves_three_times_and_may_use_the_same_afterwards(const cpu_set_t& allowed)
     bool same_cpus = true;
     const auto end = cpu_spread::clock::now() + 60s;
     std::thread([&] {
-        REQUIRE(::sched_setaffinity(0, sizeof allowed, &allowed) == 0);
+        forkflow_test::allow(allowed);
         cpu_spread other(shared, 0);
         cpu_spread spread(shared, 1);
         // One move may be the kernel's own doing, in that very moment.
@@ -239,8 +237,7 @@ void moves_three_times_and_may_use_the_same_afterwards(const cpu_set_t& allowed)
             (void)other.note(before, cpu_spread::clock::now());
             spread.between_messages();
             moves += this_cpu() != before ? 1 : 0;
-            cpu_set_t after;
-            same_cpus = ::sched_getaffinity(0, sizeof after, &after) == 0 && same(after, allowed);
+            same_cpus = are_same(forkflow_test::allowed_cpus(), allowed);
         }
     }).join();
     CHECK(moves == 3);
@@ -250,8 +247,7 @@ void moves_three_times_and_may_use_the_same_afterwards(const cpu_set_t& allowed)
 } // namespace
 
 TEST_CASE("A worker that shares its CPU is elsewhere after a message, and may run where it might before") {
-    cpu_set_t allowed;
-    REQUIRE(::sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+    cpu_set_t allowed = forkflow_test::allowed_cpus();
     if (CPU_COUNT(&allowed) < 2 || !cpu_spread::is_possible()) {
         WARN("needs two CPUs, and to be allowed to choose");
         return;

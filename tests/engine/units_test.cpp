@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The engine's small parts, each by itself: numbers, words, sets, options, records, descriptors and stacks.
 #include "support/catch.hpp"
+#include "support/cpus.hpp"
 #include "support/sanitized.hpp"
 
 #include <forkflow/nodes/commit_log.hpp>
@@ -146,8 +147,7 @@ TEST_CASE("Who is held up at the end of a commit for a whole lap does not undo t
 }
 
 TEST_CASE("Options that are left open are filled in") {
-    cpu_set_t cpus;
-    REQUIRE(::sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+    const cpu_set_t cpus = forkflow_test::allowed_cpus();
     const pool_options filled = resolved({});
     CHECK(filled.workers == static_cast<std::size_t>(CPU_COUNT(&cpus)));
     CHECK(filled.window == 10 * filled.workers);
@@ -159,18 +159,10 @@ TEST_CASE("Options that are left open are filled in") {
 }
 
 TEST_CASE("Only the CPUs that the process may use count") {
-    cpu_set_t before;
-    REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
-    std::size_t first = 0;
-    while (!CPU_ISSET(first, &before)) {
-        ++first;
-    }
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(first, &one);
-    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
+    const cpu_set_t before = forkflow_test::allowed_cpus();
+    forkflow_test::allow(forkflow_test::only(forkflow_test::last_of(before)));
     const std::size_t workers = resolved({}).workers;
-    REQUIRE(::sched_setaffinity(0, sizeof before, &before) == 0);
+    forkflow_test::allow(before);
     CHECK(workers == 1);
 }
 

@@ -3,6 +3,7 @@
 // written twice.
 #include "support/catch.hpp"
 #include "support/child_case.hpp"
+#include "support/cpus.hpp"
 #include "support/leftovers.hpp"
 #include "support/number_line.hpp"
 #include "support/shared_flags.hpp"
@@ -106,28 +107,17 @@ TEST_CASE("To make and to end a node leaves signals, locale, names and errno as 
 // In a process of its own, as an unprivileged one cannot undo this.
 TEST_CASE("child: has its own way of being scheduled", "[.child]") {
     const forkflow_test::watchdog limit(200s);
-    cpu_set_t usable;
-    REQUIRE(::sched_getaffinity(0, sizeof usable, &usable) == 0);
-    std::size_t last = CPU_SETSIZE - 1;
-    while (!CPU_ISSET(last, &usable)) {
-        --last;
-    }
-    cpu_set_t only;
-    CPU_ZERO(&only);
-    CPU_SET(last, &only);
+    const cpu_set_t one = forkflow_test::only(forkflow_test::last_of(forkflow_test::allowed_cpus()));
     const sched_param no_priority{};
-    REQUIRE(::sched_setaffinity(0, sizeof only, &only) == 0);
+    forkflow_test::allow(one);
     REQUIRE(::sched_setscheduler(0, SCHED_BATCH, &no_priority) == 0);
     REQUIRE(::setpriority(PRIO_PROCESS, 0, 7) == 0);
-    const auto mine = [only](number message) {
+    const auto mine = [one](number message) {
         if (message % 10 == 0) {
             ::raise(SIGKILL); // the worker that replaces this one is like it
         }
-        cpu_set_t now;
-        CPU_ZERO(&now);
-        ::sched_getaffinity(0, sizeof now, &now);
-        const bool same = CPU_EQUAL(&now, &only) != 0 && ::sched_getscheduler(0) == SCHED_BATCH &&
-                          ::getpriority(PRIO_PROCESS, 0) == 7;
+        const bool same = forkflow_test::are_same(forkflow_test::allowed_cpus(), one) &&
+                          ::sched_getscheduler(0) == SCHED_BATCH && ::getpriority(PRIO_PROCESS, 0) == 7;
         return same ? message : number{1'000'000};
     };
     number_line line(pool_options{.workers = 2, .attempts = 1}, mine);

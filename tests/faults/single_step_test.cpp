@@ -6,6 +6,7 @@
 // Of all k an ordinary run takes a sample, with a seed that it prints. FORKFLOW_SINGLE_STEP=all takes every
 // k; FORKFLOW_SEED replays a sample. Where ptrace is refused nothing is tried; with FORKFLOW_REQUIRE_PTRACE
 // set that is a failure.
+#include "support/cpus.hpp"
 #include "support/engine_death_scenarios.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
@@ -97,12 +98,7 @@ struct cut {
 /// other and back, which costs much more across CPUs.
 class one_cpu {
 public:
-    one_cpu() {
-        ::sched_getaffinity(0, sizeof before_, &before_);
-        CPU_ZERO(&only_);
-        CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &only_);
-        ::sched_setaffinity(0, sizeof only_, &only_);
-    }
+    one_cpu() { ::sched_setaffinity(0, sizeof only_, &only_); }
     ~one_cpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
     one_cpu(const one_cpu&) = delete;
     one_cpu& operator=(const one_cpu&) = delete;
@@ -110,8 +106,8 @@ public:
     void share_with(pid_t process) const { ::sched_setaffinity(process, sizeof only_, &only_); }
 
 private:
-    cpu_set_t before_{};
-    cpu_set_t only_{};
+    cpu_set_t before_ = forkflow_test::allowed_cpus();
+    cpu_set_t only_ = forkflow_test::only(static_cast<std::size_t>(::sched_getcpu()));
 };
 
 /// Takes of a request its head alone, so that the cycle is short, and returns the right result.

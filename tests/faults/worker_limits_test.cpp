@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What workers may use, and what they say before they die.
 #include "support/catch.hpp"
+#include "support/cpus.hpp"
 #include "support/leftovers.hpp"
 #include "support/number_line.hpp"
 #include "support/processes.hpp"
@@ -20,7 +21,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -118,39 +118,32 @@ TEST_CASE("A worker that has used its CPU time dies of SIGXCPU, at the cost of o
 
 TEST_CASE("Each limit holds in the body") {
     const bounded_test bounds;
-    cpu_set_t usable;
-    REQUIRE(::sched_getaffinity(0, sizeof usable, &usable) == 0);
-    int last = CPU_SETSIZE - 1;
-    while (!CPU_ISSET(static_cast<std::size_t>(last), &usable)) {
-        --last;
-    }
-    number_line line(pool_options{.workers = 2,
-                                  .worker_init = [] { expect(soft_limit_on(RLIMIT_NOFILE) == 20, "init"); },
-                                  .limits = {.cpu_time = 77s,
-                                             .open_files = 20,
-                                             .core_bytes = 4096,
-                                             .niceness = 7,
-                                             .cpus = {last},
-                                             .no_new_privs = true}},
-                     [=](number message) {
-                         expect(soft_limit_on(RLIMIT_CPU) == 77, "CPU time");
-                         expect(soft_limit_on(RLIMIT_CORE) == 4096, "core");
-                         expect(::getpriority(PRIO_PROCESS, 0) == 7, "niceness");
-                         expect(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "no_new_privs");
-                         cpu_set_t mine;
-                         ::sched_getaffinity(0, sizeof mine, &mine);
-                         expect(CPU_COUNT(&mine) == 1 && CPU_ISSET(static_cast<std::size_t>(last), &mine),
-                                "CPUs");
-                         std::vector<int> opened;
-                         while (opened.empty() || opened.back() >= 0) {
-                             opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-                         }
-                         for (const int one : opened) {
-                             expect(one < 20, "open files");
-                             ::close(one);
-                         }
-                         return message;
-                     });
+    const std::size_t last = forkflow_test::last_of(forkflow_test::allowed_cpus());
+    number_line line(
+        pool_options{.workers = 2,
+                     .worker_init = [] { expect(soft_limit_on(RLIMIT_NOFILE) == 20, "init"); },
+                     .limits = {.cpu_time = 77s,
+                                .open_files = 20,
+                                .core_bytes = 4096,
+                                .niceness = 7,
+                                .cpus = {static_cast<int>(last)},
+                                .no_new_privs = true}},
+        [=](number message) {
+            expect(soft_limit_on(RLIMIT_CPU) == 77, "CPU time");
+            expect(soft_limit_on(RLIMIT_CORE) == 4096, "core");
+            expect(::getpriority(PRIO_PROCESS, 0) == 7, "niceness");
+            expect(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "no_new_privs");
+            expect(forkflow_test::are_same(forkflow_test::allowed_cpus(), forkflow_test::only(last)), "CPUs");
+            std::vector<int> opened;
+            while (opened.empty() || opened.back() >= 0) {
+                opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+            }
+            for (const int one : opened) {
+                expect(one < 20, "open files");
+                ::close(one);
+            }
+            return message;
+        });
     line.put(0, 20);
     line.finish();
     CHECK(line.fault(20) == "");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Workers that begin on one CPU keep the right to all, and ask for none where they might be killed for it.
 #include "support/catch.hpp"
+#include "support/cpus.hpp"
 #include "support/leftovers.hpp"
 
 #include <forkflow/ordered_process_queue.hpp>
@@ -20,42 +21,23 @@
 namespace queue_cpus_test {
 
 using forkflow::pool_options;
+using forkflow_test::allow;
+using forkflow_test::allowed_cpus;
+using forkflow_test::last_of;
+using forkflow_test::only;
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
 namespace {
 
-cpu_set_t allowed_cpus() {
-    cpu_set_t allowed;
-    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-        throw std::system_error(errno, std::generic_category(), "sched_getaffinity");
-    }
-    return allowed;
-}
-
-void allow(const cpu_set_t& cpus) {
-    if (::sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
-        throw std::system_error(errno, std::generic_category(), "sched_setaffinity");
-    }
-}
-
 /// All workers to the same one.
-void stay_on_first_cpu() {
-    const cpu_set_t allowed = allowed_cpus();
-    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(cpu, &allowed)) {
-            cpu_set_t one;
-            CPU_ZERO(&one);
-            CPU_SET(cpu, &one);
-            allow(one);
-            return;
-        }
-    }
+void stay_on_last_cpu() {
+    allow(only(last_of(allowed_cpus())));
 }
 
-void begin_on_first_cpu() {
+void begin_on_last_cpu() {
     const cpu_set_t allowed = allowed_cpus();
-    stay_on_first_cpu();
+    stay_on_last_cpu();
     allow(allowed);
 }
 
@@ -104,7 +86,7 @@ void send_thousand(queue_of_numbers& queue, Check check) {
 TEST_CASE("Workers that begin on one CPU may use all that the program may, whether they were moved or not") {
     const forkflow_test::bounded_test bound;
     const cpu_set_t all = allowed_cpus();
-    queue_of_numbers queue({.workers = 2, .worker_init = begin_on_first_cpu}, [](int) {
+    queue_of_numbers queue({.workers = 2, .worker_init = begin_on_last_cpu}, [](int) {
         compute_for_a_while();
         const cpu_set_t allowed = allowed_cpus();
         return CPU_COUNT(&allowed);
@@ -114,13 +96,13 @@ TEST_CASE("Workers that begin on one CPU may use all that the program may, wheth
 
 TEST_CASE("Workers whose calls are filtered ask for no other CPU, though they share one all the time") {
     const forkflow_test::bounded_test bound;
-    pool_options options{.workers = 2, .worker_init = stay_on_first_cpu};
+    pool_options options{.workers = 2, .worker_init = stay_on_last_cpu};
     SECTION("by a sandbox") {
         options.sandbox = forbid_asking_for_cpus;
     }
     SECTION("since worker_init") {
         options.worker_init = [] {
-            stay_on_first_cpu();
+            stay_on_last_cpu();
             forbid_asking_for_cpus();
         };
     }

@@ -5,6 +5,7 @@
 #include <forkflow/ordered_process_node.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <numeric>
 #include <vector>
@@ -14,6 +15,9 @@ namespace forkflow_test {
 using int_node = forkflow::ordered_process_node<int, int>;
 using rejecting_node = forkflow::ordered_process_node<int, int, tbb::flow::rejecting>;
 using rejecting_sink = tbb::flow::function_node<int, int, tbb::flow::rejecting>;
+
+/// A timeout that does not pass.
+inline constexpr auto for_ever = std::chrono::hours(1000000000);
 
 inline int same(int message) {
     return message;
