@@ -9,6 +9,7 @@
 #include "simulation/run_times.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <numeric>
@@ -35,15 +36,17 @@ load computing_load(microseconds body) {
     return {.messages = scaled(static_cast<std::uint64_t>(microseconds(seconds(0.2)) / body)), .workers = 2};
 }
 
-void add_ideal_row() {
+/// `window`: 0 for the default.
+void add_ideal_row(const std::string& name, const std::string& in_words, std::size_t window) {
     constexpr microseconds body(20);
     add_comparison(
-        {.name = "computing/20_us/to_ideal",
-         .what = "20 µs of computing, 2 workers: throughput to the ideal of 2 CPUs",
+        {.name = "computing/20_us/" + name,
+         .what = "20 µs of computing, 2 workers, " + in_words + ": throughput to the ideal of 2 CPUs",
          .at_least = 0.95},
         [=] {
-            return through_node(computing_load(body), small_messages(),
-                                computing_body<small_message>{rounds_of(body)});
+            load all = computing_load(body);
+            all.window = window;
+            return through_node(all, small_messages(), computing_body<small_message>{rounds_of(body)});
         },
         [=] {
             const std::uint64_t in_each = computing_load(body).messages / 2 * rounds_of(body);
@@ -116,7 +119,8 @@ void add_mixed_row() {
 } // namespace
 
 void register_benchmarks() {
-    add_ideal_row();
+    add_ideal_row("to_ideal", "default window", 0);
+    add_ideal_row("window_1024/to_ideal", "window 1024", 1024);
     add_locked_row(microseconds(20));
     add_locked_row(microseconds(100));
     add_mixed_row();

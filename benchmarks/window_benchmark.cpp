@@ -24,7 +24,9 @@ void add_needed_window(const std::string& spread, std::size_t workers) {
     add_benchmark(
         "window/needed/" + spread + "/" + std::to_string(workers), spread,
         [=](benchmark::State& state) {
-            const std::vector<double> times = run_times(spread, scaled(200'000) + 100 * workers);
+            // So many that the longest one is a small part of all that a worker does.
+            const std::vector<double> times =
+                run_times(spread, scaled(200'000 + 20'000 * workers) + 100 * workers);
             std::size_t needed = 0;
             const seconds taken = timed([&] { needed = window_for(wanted_share, times, workers); });
             state.SetIterationTime(taken.count());

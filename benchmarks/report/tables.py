@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The tables, in Markdown."""
-from crossover import crossovers, speed_ups
+from crossover import speed_ups
 from plots import SPREADS
 from results import lines_of
 from units import number, size_bytes, time_ns, time_us
@@ -65,18 +65,14 @@ def promises(measurements):
 
 def when_it_pays(measurements):
     lines = lines_of(measurements, "sweep/body", "ns")
+    lengths = sorted({point[0] for points in lines.values() for point in points})
     rows = []
     for peer, what in (("sequencer_locked", "behind one lock"), ("sequencer", "without a lock")):
         for node, window in (("node", "default"), ("node_window_1024", "1024")):
-            if peer not in lines or node not in lines:
-                continue
-            found = crossovers(lines[peer], lines[node])
-            first, last = (speed_ups(lines[peer], lines[node])[i] for i in (0, -1))
-            always_or_never = "any length" if first[1] >= 1 else "none measured"
-            rows.append([what, window, ", ".join(map(time_us, found)) or always_or_never,
-                         f"{number(first[1])} at {time_us(first[0])}", f"{number(last[1])} at {time_us(last[0])}"])
-    return table(["`function_node` → `sequencer_node`, body", "forkflow's window", "faster from a body of",
-                  "speed, shortest body", "speed, longest body"], rows)
+            if peer in lines and node in lines:
+                speeds = dict(speed_ups(lines[peer], lines[node]))
+                rows.append([what, window] + [number(speeds[x]) if x in speeds else "" for x in lengths])
+    return table(["in-thread body", "window"] + [time_us(x) for x in lengths], rows)
 
 
 def payloads(measurements):
@@ -125,7 +121,9 @@ def recoveries(measurements):
 
 SECTIONS = [
     ("row/", "What was promised", "Times and speeds are multiples of the peer's in the same run.", promises),
-    ("sweep/body/", "When does the process pay?", "", when_it_pays),
+    ("sweep/body/", "When does the process pay?",
+     "Speed of the node, 2 workers, as a multiple of that of `function_node` → `sequencer_node` in two threads, by how long "
+     "a body computes. Above 1 the process is faster.", when_it_pays),
     ("payload/", "Payloads", "", payloads),
     ("window/needed/", "How large must the window be?",
      "Window / workers that reaches 95 % of full throughput, simulated; in brackets: what 10 × workers reaches.", windows),
