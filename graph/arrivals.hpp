@@ -3,8 +3,8 @@
 // yet: a queue, predecessors to be asked, callers of put that wait.
 #pragma once
 
-#include <forkflow/graph/alarms.hpp>
 #include <forkflow/graph/arena_wait.hpp>
+#include <forkflow/graph/arena_waits.hpp>
 #include <forkflow/graph/message_queue.hpp>
 #include <forkflow/graph/message_waiters.hpp>
 #include <forkflow/graph/predecessors.hpp>
@@ -19,10 +19,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace forkflow::graph {
 
@@ -42,7 +42,7 @@ public:
     static constexpr int farthest = 16;
 
     arrivals(wait_hold& hold, predecessors<Input>& predecessors, pump_schedule& schedule,
-             std::optional<Stream>& stream)
+             std::unique_ptr<Stream>& stream)
         : hold_(hold)
         , predecessors_(predecessors)
         , schedule_(schedule)
@@ -61,16 +61,7 @@ public:
             return true;
         }
         if constexpr (Queueing) {
-            const bool first = queue_.empty();
-            // NOLINTNEXTLINE(performance-move-const-arg)
-            queue_.push({message, std::move(waiters)});
-            lock.unlock();
-            one.keep();
-            if (first) {
-                // The pump registers for room, and keeps doing so while the queue has something.
-                request_pump();
-            }
-            return true;
+            return queue_up(message, waiters, one, lock);
         }
         return false;
     }
@@ -84,7 +75,7 @@ public:
             if (schedule_.running_here()) {
                 return Queueing && try_put(message, {});
             }
-            if (clock::now() >= deadline) {
+            if (clock::now() >= deadline || closed_.load()) {
                 return false;
             }
             if (!wait_for_room(deadline, held_up, help_behind)) {
@@ -202,6 +193,14 @@ public:
         return dropped;
     }
 
+    /// While there is no stream that works, everything is refused.
+    void close() {
+        const std::scoped_lock lock(mutex_);
+        closed_.store(true);
+    }
+    /// With the mutex held.
+    void open() noexcept { closed_.store(false); }
+
     /// Those who wait for messages that have their numbers.
     [[nodiscard]] waiters_on_the_way& on_the_way() noexcept { return on_the_way_; }
 
@@ -210,7 +209,7 @@ private:
     /// is room, also for the message that the pump may be fetching. Unlocks.
     bool enter(const Input& message, message_waiters& waiters, held_message& one,
                std::unique_lock<std::mutex>& lock) {
-        if (!queue_.empty() || (pulling_ && !stream_->has_room(2))) {
+        if (closed_.load() || !queue_.empty() || (pulling_ && !stream_->has_room(2))) {
             return false;
         }
         const auto number = stream_->try_reserve(message);
@@ -224,6 +223,24 @@ private:
         const bool looking_out = look_out_for_outcome();
         stream_->fill(*number, message);
         if (looking_out) {
+            begin_pump();
+        }
+        return true;
+    }
+
+    /// Unlocks.
+    bool queue_up(const Input& message, message_waiters& waiters, held_message& one,
+                  std::unique_lock<std::mutex>& lock) {
+        if (closed_.load()) {
+            return false;
+        }
+        const bool first = queue_.empty();
+        // NOLINTNEXTLINE(performance-move-const-arg)
+        queue_.push({message, std::move(waiters)});
+        lock.unlock();
+        one.keep();
+        if (first) {
+            // The pump registers for room, and keeps doing so while the queue has something.
             begin_pump();
         }
         return true;
@@ -264,7 +281,10 @@ private:
         bool sound = true;
         try {
             sound = sleep_or_help(lock, deadline, held_up, help_behind);
-        } catch (...) { // no thread for the deadline, or no stack to help on
+        } catch (...) { // no thread for the deadline, no stack to help on, or no memory
+            if (!lock.owns_lock()) {
+                lock.lock();
+            }
             --sleepers_;
             hand_on(lock);
             throw;
@@ -283,7 +303,9 @@ private:
         while (room_signals_ == seen && clock::now() < deadline) {
             const std::uint64_t seen_held_up = held_up_signals_;
             if (!wanted_.empty()) {
-                help(lock, take_wanted());
+                const wanted_pump first = wanted_.front();
+                wanted_.pop_front();
+                help(lock, first);
             } else if (held_up() && may_take_up_tasks()) {
                 take_up_tasks(lock, deadline);
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
@@ -314,29 +336,14 @@ private:
         return answer;
     }
 
-    /// A pump that this thread is to run; its hold is held.
-    struct wanted_pump {
-        pump_schedule* schedule;
-        wait_hold* hold;
-    };
-
-    wanted_pump take_wanted() {
-        const wanted_pump first = wanted_.front();
-        wanted_.pop_front();
-        return first;
-    }
-
     /// Runs a pump here, if nobody else does.
     void help(std::unique_lock<std::mutex>& lock, wanted_pump wanted) {
         lock.unlock();
         {
             const held_message graph(hold_); // an exception in here must find the graph waiting for it
             // Another node's pump is run to its end: this thread may sleep again.
-            wanted.schedule->request_and_help(wanted.schedule == &schedule_ ? pump_schedule::runner::helper
-                                                                            : pump_schedule::runner::guest);
-            if (wanted.hold != nullptr) {
-                wanted.hold->remove();
-            }
+            wanted.run_here(wanted.schedule == &schedule_ ? pump_schedule::runner::helper
+                                                          : pump_schedule::runner::guest);
         }
         lock.lock();
     }
@@ -353,26 +360,21 @@ private:
         const std::deque<wanted_pump> left = std::exchange(wanted_, {});
         lock.unlock();
         for (const wanted_pump& one : left) {
-            one.schedule->request();
-            one.hold->remove();
+            one.leave_to_task();
         }
     }
 
     void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
-        arena_wait wait;
-        std::optional<alarms<arena_wait>::alarm> in_time;
-        if (deadline != clock::time_point::max()) {
-            in_time.emplace(alarms_, wait, deadline);
-        }
-        arena_waits_.push_back(&wait);
-        arena_waiting_ = true;
-        --sleepers_; // tasks that it takes up may sleep: they count for themselves
-        lock.unlock();
-        wait.wait();
-        in_time.reset(); // it may have to be waited for, without the lock
-        lock.lock();
-        ++sleepers_;
-        std::erase(arena_waits_, &wait);
+        struct awake { // tasks that it takes up may sleep: they count for themselves
+            explicit awake(std::atomic<std::size_t>& of)
+                : sleepers(of) {
+                --sleepers;
+            }
+            ~awake() { ++sleepers; }
+            std::atomic<std::size_t>& sleepers;
+        };
+        const awake meanwhile(sleepers_);
+        arena_waits_.wait(lock, deadline);
     }
 
     /// That there is room. With the mutex held.
@@ -380,21 +382,13 @@ private:
         waiters_.store(0);
         ++room_signals_;
         changed_.notify_all();
-        release_arena_waits();
-    }
-    /// With the mutex held. Each is released once, however long it then lasts until the thread returns to it.
-    void release_arena_waits() {
-        for (arena_wait* const wait : arena_waits_) {
-            wait->release();
-        }
-        arena_waits_.clear();
-        arena_waiting_ = false;
+        arena_waits_.release();
     }
     /// They look again what there is to do: something else may hold up the node by now.
     void wake_arena_waits() {
-        if (arena_waiting_.load()) {
+        if (arena_waits_.any()) {
             const std::scoped_lock lock(mutex_);
-            release_arena_waits();
+            arena_waits_.release();
         }
     }
 
@@ -432,6 +426,15 @@ private:
         if (predecessors_.empty() || !start_pulling()) {
             return false;
         }
+        try {
+            return pull(by);
+        } catch (...) { // the predecessor's, or the message's
+            stop_pulling();
+            throw;
+        }
+    }
+
+    bool pull(pump_schedule::runner by) {
         Input message{};
         message_waiters waiters;
         held_message one(hold_);
@@ -440,15 +443,10 @@ private:
         if (with_task) {
             schedule_.spawn_beneath();
         }
-        try {
-            if (!predecessors_.try_get(message, waiters)) {
-                turned_back_ = with_task;
-                stop_pulling();
-                return false;
-            }
-        } catch (...) {
+        if (!predecessors_.try_get(message, waiters)) {
+            turned_back_ = with_task;
             stop_pulling();
-            throw;
+            return false;
         }
         std::unique_lock lock(mutex_);
         const auto number = stream_->try_reserve(message);
@@ -476,14 +474,15 @@ private:
     wait_hold& hold_;
     predecessors<Input>& predecessors_;
     pump_schedule& schedule_;
-    std::optional<Stream>& stream_;
+    std::unique_ptr<Stream>& stream_;
 
     [[maybe_unused]] nodes::cache_line_gap putting_{};
     mutable std::mutex mutex_;
-    queue queue_;              ///< of a queueing node: what came when there was no room
-    std::size_t filling_ = 0;  ///< so many of the first of the queue have their numbers already
-    bool pulling_ = false;     ///< the pump is fetching a message, for which a place must remain
-    bool turned_back_ = false; ///< the pump's: see may_leave_to_task
+    queue queue_;                     ///< of a queueing node: what came when there was no room
+    std::size_t filling_ = 0;         ///< so many of the first of the queue have their numbers already
+    bool pulling_ = false;            ///< the pump is fetching a message, for which a place must remain
+    std::atomic<bool> closed_{false}; ///< see close; changes under mutex_
+    bool turned_back_ = false;        ///< the pump's: see may_leave_to_task
     [[no_unique_address]] waiters_on_the_way on_the_way_;
 
     std::atomic<std::size_t> waiters_{0};  ///< callers of put that wait for a signal; changes under mutex_
@@ -491,10 +490,8 @@ private:
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
     std::uint64_t held_up_signals_ = 0;
-    std::condition_variable changed_;        ///< room, or a pump is wanted
-    std::vector<arena_wait*> arena_waits_;   ///< those who take up tasks meanwhile, and were not released
-    std::atomic<bool> arena_waiting_{false}; ///< there may be some
-    alarms<arena_wait> alarms_;
+    std::condition_variable changed_; ///< room, or a pump is wanted
+    arena_waits arena_waits_;         ///< those who take up tasks meanwhile
 };
 
 } // namespace forkflow::graph

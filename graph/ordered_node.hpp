@@ -13,15 +13,14 @@
 #include <forkflow/nodes/failure.hpp>
 
 #include <oneapi/tbb/task_arena.h>
-#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -160,7 +159,7 @@ private:
         try {
             disarm();
             while (complete_.load()) {
-                if (tbb::is_current_task_group_canceling()) {
+                if (schedule_.graph_cancelled()) {
                     abandon();
                     break;
                 }
@@ -335,12 +334,11 @@ private:
     /// moment. Held, it waits for the task.
     template <class Request>
     bool request_if_held(Request request) {
-        if (!hold_.try_add()) {
-            return false;
+        const auto held = hold_.try_hold_graph();
+        if (held) {
+            request();
         }
-        request();
-        hold_.remove();
-        return true;
+        return held != nullptr;
     }
 
     /// Drops outcomes of messages that were abandoned. With collecting held. Returns how many: the caller
@@ -394,13 +392,17 @@ private:
         }
     }
 
+    /// If there can be none, the node stays with the old one, which is stopped, and refuses what comes.
     void start_stream() {
+        std::unique_ptr<Stream> other(new Stream(make_stream_([this] { on_progress(); })));
         {
             const std::scoped_lock lock(arrivals_.mutex());
-            stream_.emplace(new_stream{*this});
+            stream_.swap(other);
             stale_ = 0;
             arrivals_.on_the_way().restart();
+            arrivals_.open();
         }
+        other.reset();
         complete_.store(true);
         stream_->expect_cancel();
         stream_->ring(); // for what happened while the node was not complete
@@ -408,17 +410,11 @@ private:
     /// What is with a worker never comes back. No pump runs.
     void stop_stream() {
         complete_.store(false);
+        arrivals_.close();
         stream_->stop();
         abandon();
         hold_.clear();
     }
-    /// Makes the stream where it is to stay, as it cannot be moved.
-    struct new_stream {
-        ordered_node& node;
-        operator Stream() const {
-            return node.make_stream_([&to = node] { to.on_progress(); });
-        }
-    };
 
     // --- oneTBB's virtuals
 
@@ -461,7 +457,7 @@ private:
     successors<Output> successors_;
     pump_schedule schedule_;
     arrivals<Input, Queueing, Stream> arrivals_;
-    std::optional<Stream> stream_; ///< last: its thread calls us, and is gone first
+    std::unique_ptr<Stream> stream_; ///< last: its thread calls us, and is gone first
 };
 
 } // namespace forkflow::graph

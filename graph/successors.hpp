@@ -316,11 +316,18 @@ private:
                 if (!to.owed) { // it was removed meanwhile
                     return true;
                 }
+                keep(outcome, waiters); // first, as a copy may throw
                 to.pulling = to.asked = true;
                 edges_changed();
-                keep(outcome, waiters);
             }
-            return let_pull(to.to, to);
+            try {
+                return let_pull(to.to, to);
+            } catch (...) { // it has not heard of it
+                const std::scoped_lock lock(mutex_);
+                to.pulling = false;
+                edges_changed();
+                throw;
+            }
         }
         return false;
     }

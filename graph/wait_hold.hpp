@@ -6,9 +6,15 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 
 namespace forkflow::graph {
+
+/// Ends a wait of the graph.
+struct released_wait {
+    void operator()(tbb::flow::graph* held) const { held->release_wait(); }
+};
 
 /// Counts the messages that a node has accepted and not yet handed on. While there is one, it holds one wait
 /// of the graph, unless it is suspended; so the graph's own counter is touched only when the node turns busy
@@ -38,9 +44,16 @@ public:
         }
     }
 
-    /// Adds one if the graph is held already: for those who are no task of the graph, and must not touch it
-    /// once it is idle.
-    [[nodiscard]] bool try_add() noexcept { return !suspended_.load() && add_if_any(); }
+    /// A wait of the graph beside the messages', which suspend() does not end; nullptr if the graph may be at
+    /// rest: then whoever is no task of it must not touch it.
+    [[nodiscard]] std::unique_ptr<tbb::flow::graph, released_wait> try_hold_graph() {
+        const std::scoped_lock lock(turning_);
+        if (suspended_.load() || count() == 0) {
+            return nullptr;
+        }
+        graph_.reserve_wait();
+        return std::unique_ptr<tbb::flow::graph, released_wait>(&graph_);
+    }
 
     void remove(std::size_t messages = 1) {
         if (messages == 0 || remove_if_more_than(messages)) {
@@ -123,6 +136,9 @@ public:
         : hold_(&hold) {
         hold.add();
     }
+    /// Of one that has been added already; nullptr: of none.
+    held_message(wait_hold* hold, std::adopt_lock_t /*added*/) noexcept
+        : hold_(hold) {}
     ~held_message() {
         if (hold_ != nullptr) {
             hold_->remove();

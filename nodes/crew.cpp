@@ -7,11 +7,16 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <new>
+#include <thread>
 #include <utility>
 
 namespace forkflow::nodes {
 namespace {
+
+constexpr std::chrono::milliseconds pause_without_memory{10};
 
 /// A thread of ours: no signal handler of the application runs on it.
 template <class Function>
@@ -104,8 +109,15 @@ void pool::crew::listen() {
         }
         heard = rings.load(std::memory_order_acquire);
         tending.look_for_relief_requests();
-        if (!leaving_.load()) {
+        if (leaving_.load()) {
+            return;
+        }
+        try {
             on_progress_();
+        } catch (
+            const std::bad_alloc&) { // for a task, say: others wait for it, so it is tried until there is
+            owner_.ring();
+            std::this_thread::sleep_for(pause_without_memory);
         }
     }
 }
