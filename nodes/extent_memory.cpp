@@ -40,7 +40,9 @@ std::size_t extent_memory::ask_for_request(void* context, std::size_t bytes) {
         const std::span<std::byte> extent = self.shared_.request(to.index).extent;
         const std::size_t there = to.pages * page_bytes;
         const std::size_t wanted = room_to_ask_for(bytes, there, extent.size());
-        if (!self.shared_.memory().provide(extent.subspan(there, wanted - there))) {
+        const std::span<std::byte> more = extent.subspan(there, wanted - there);
+        if (!self.shared_.memory().provide(more)) {
+            self.shared_.memory().give_back(more); // nobody else would: they do not count
             throw no_message_memory(bytes);
         }
         to.pages = static_cast<std::uint32_t>(wanted / page_bytes);

@@ -48,18 +48,19 @@ public:
     void serve() {
         while (open_) {
             std::vector<pollfd> watched = {
-                {setup_.socket, static_cast<short>(untold_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
+                {setup_.socket, static_cast<short>(awaits_room_ ? POLLIN | POLLOUT : POLLIN), 0},
                 {children_.get(), POLLIN, 0},
                 {parent_.get(), POLLIN, 0}};
             for (const auto& [pid, sitting] : workers_) {
                 watched.push_back({sitting.output ? sitting.output->get() : -1, POLLIN, 0});
             }
-            uninterrupted([&] { return ::poll(watched.data(), watched.size(), -1); });
+            const int patience_ms = awaits_memory_ ? static_cast<int>(memory_pause.count()) : -1;
+            uninterrupted([&] { return ::poll(watched.data(), watched.size(), patience_ms); });
             drain_outputs(watched);
             if (watched[1].revents != 0) {
                 reap();
             }
-            if ((watched[0].revents & POLLOUT) != 0) {
+            if (awaits_memory_ || (watched[0].revents & POLLOUT) != 0) {
                 tell_untold();
             }
             if ((watched[0].revents & ~POLLOUT) != 0) {
@@ -245,7 +246,9 @@ private:
                 return ::send(setup_.socket, &notice, notice_head_bytes + notice.tail_bytes,
                               MSG_NOSIGNAL | MSG_DONTWAIT);
             });
-            if (sent == -1 && errno == EAGAIN) {
+            awaits_room_ = sent == -1 && errno == EAGAIN;
+            awaits_memory_ = sent == -1 && is_lack_of_memory(errno);
+            if (awaits_room_ || awaits_memory_) {
                 return;
             }
             untold_.pop_front(); // if the parent is gone nobody needs to know
@@ -257,7 +260,9 @@ private:
     descriptor children_;
     descriptor parent_;
     std::map<pid_t, sitter> workers_;
-    std::deque<host_event> untold_; ///< events for which the socket had no room yet
+    std::deque<host_event> untold_; ///< events that could not be sent yet: what they wait for
+    bool awaits_room_ = false;      ///< in the socket
+    bool awaits_memory_ = false;    ///< of the kernel
     bool open_ = true;
 };
 

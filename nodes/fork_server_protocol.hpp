@@ -21,6 +21,9 @@
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/worker_host.hpp>
 
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <type_traits>
 
 namespace forkflow::nodes {
@@ -49,6 +52,14 @@ struct fork_server_notice {
     char tail[most_stderr_tail_bytes];
 };
 inline constexpr std::size_t notice_head_bytes = offsetof(fork_server_notice, tail);
+
+/// The error of a send for which the kernel has no memory now. None of these packets may be lost, and room in
+/// the socket says nothing about memory: so each is sent again after a pause, until it is through or the
+/// other end is gone.
+inline bool is_lack_of_memory(int error) noexcept {
+    return error == ENOBUFS || error == ENOMEM;
+}
+inline constexpr std::chrono::milliseconds memory_pause(10);
 
 /// To the launcher; with it travel the fork server's ends of socket and lifeline, the mapping, and what is
 /// kept.

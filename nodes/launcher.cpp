@@ -227,7 +227,9 @@ nodes::descriptor fork_server::launch(const nodes::portable_pool& order, std::sp
                                     "of worker_init or of sandbox was loaded");
     }
     if (answer.error != 0 || packet.descriptors.empty()) {
-        throw std::system_error(answer.error, std::system_category(), "fork in forkflow::fork_server");
+        // The kernel drops a descriptor for which this process has no number left.
+        throw std::system_error(answer.error != 0 ? answer.error : EMFILE, std::system_category(),
+                                "fork in forkflow::fork_server");
     }
     return std::move(packet.descriptors.front());
 }

@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <span>
+#include <thread>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -102,9 +104,15 @@ void process_host::kill(std::uint32_t seat, std::uint32_t incarnation) {
 }
 
 // If the fork server is gone, closed is told. Only a running process hears, so it is continued if somebody
-// has stopped it: messages wait for what it is asked for.
+// has stopped it: messages wait for what it is asked for. While there is no memory to ask, nothing else could
+// be done about them either; once the fork server is gone, or close was called, the kernel says so before it
+// looks for memory.
 void process_host::ask(const fork_server_request& request) const {
-    uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); });
+    while (uninterrupted([&] { return ::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL); }) ==
+               -1 &&
+           is_lack_of_memory(errno)) {
+        std::this_thread::sleep_for(memory_pause);
+    }
     signal_helper(server_, SIGCONT);
 }
 

@@ -45,8 +45,8 @@ public:
     [[nodiscard]] int file() const noexcept { return file_.get(); }
 
     /// Has the system put memory behind `pages` (whole ones, within a part that this process may write), so
-    /// that nobody gets a SIGBUS there. False: it has none. What is there stays as it is. Cost: a system
-    /// call.
+    /// that nobody gets a SIGBUS there. False: it has none, or not enough, and some may be there. What is
+    /// there stays as it is. Cost: a system call.
     [[nodiscard]] bool provide(std::span<std::byte> pages) const noexcept;
     /// Gives the memory behind `pages` back to the system: they read as zeros from now on, and take memory
     /// when they are written, in every process. Cost: a system call, and 0.1 to 0.2 µs for each.

@@ -87,13 +87,15 @@ void supervisor::bury_all_workers() {
             const host_event death = death_in(relief);
             attribution_.settle(death, seats_.next_sitter(*tired), reason);
             seats_.make_spare(relief);
-            end_purge_without({.seat = relief, .incarnation = death.incarnation});
             deaths_.fetch_add(1, std::memory_order_relaxed);
         }
         return tired.has_value();
     });
     for (const std::uint32_t seat : left) {
         bury(death_in(seat), reason);
+    }
+    if (!std::exchange(purged_, {}).empty()) { // as end_purge_without: when all is settled
+        mend_all();
     }
 }
 
@@ -102,14 +104,16 @@ void supervisor::handle(const host_event& event) {
         bury(event);
     } else if (event.what == host_event::kind::refused) {
         seats_.vacate(event.seat);
-        end_purge_without({.seat = event.seat, .incarnation = event.incarnation});
         if (!stopping_.load()) {
             // It may have been somebody's heir.
             const bool owed = attribution_.settle(event, seats_.next_sitter(event.seat)).inherited;
             replace(event.seat, true, owed,
                     std::string("a worker could not be made: fork: ") + std::strerror(event.error));
         }
+    } else {
+        return;
     }
+    end_purge_without({.seat = event.seat, .incarnation = event.incarnation});
 }
 
 /// Does what is due, and returns for how many nanoseconds nothing will be; -1: until somebody calls.
@@ -305,7 +309,6 @@ void supervisor::bury(const host_event& death, const std::string& reason) {
     if (!charged) { // only now: who sees the count sees what came of it; the acquire is in deaths, recycled
         (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_release);
     }
-    end_purge_without(gone);
     if (asked && !owed && !any_wild()) {
         shared_.ring_one_idle(); // for the ring that it may have been given on its way out
     } else {
@@ -437,6 +440,8 @@ void supervisor::begin_purge() {
     }
 }
 
+/// To be called when all that `gone` leaves behind has been settled: a word that names who was to inherit it,
+/// and will never come, counts as wild.
 void supervisor::end_purge_without(const worker_identity& gone) {
     if (std::erase(purged_, gone) > 0 && purged_.empty()) {
         mend_all();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A machine that gives no more processes or descriptors to a forkflow::fork_server, or to the fork servers
-// that it made: the constructor throws what names the call, or messages fail and say why, or fewer workers do
-// the work; and once there is enough, all goes on.
+// A machine that gives no more processes or descriptors to a forkflow::fork_server, to the fork servers that
+// it made, or to the application beside it: the constructor throws what names the call, or messages fail and
+// say why, or fewer workers do the work; and once there is enough, all goes on.
 #include "support/body_line.hpp"
 #include "support/catch.hpp"
 #include "support/child_case.hpp"
@@ -30,6 +30,7 @@ using forkflow_test::limit_of;
 using forkflow_test::number;
 using forkflow_test::pool_server;
 using forkflow_test::process_named;
+using forkflow_test::soft_limit;
 using line = forkflow_test::body_line;
 
 namespace {
@@ -136,6 +137,33 @@ TEST_CASE(
     CHECK(refused);
     CHECK(complete);
     CHECK(process_named(launcher) == server); // it lived through all that
+    CHECK(forkflow_test::comes_true_within(10s, [] { return process_named(pool_server) == 0; }));
+}
+
+TEST_CASE("An application without descriptors is told so, also if its fork_server's answer finds none left") {
+    const bounded_test bounds;
+    fork_server early;
+    const pool_options options{.workers = 2, .server = &early};
+    const soft_limit descriptors(RLIMIT_NOFILE);
+    bool answer_lost = false;
+    bool complete = false;
+    for (rlim_t most = 3; most < 1000 && !complete; ++most) {
+        CAPTURE(most);
+        try {
+            descriptors.set(most);
+            line made(options, itself);
+            descriptors.lift();
+            complete = made.fault_of(20, itself).empty();
+            CHECK(complete);
+        } catch (const std::system_error& error) {
+            descriptors.lift();
+            CHECK(error.code() == std::errc::too_many_files_open);
+            answer_lost =
+                answer_lost || std::string(error.what()).starts_with("fork in forkflow::fork_server");
+        }
+    }
+    CHECK(answer_lost);
+    CHECK(complete);
     CHECK(forkflow_test::comes_true_within(10s, [] { return process_named(pool_server) == 0; }));
 }
 

@@ -39,10 +39,13 @@ std::atomic<bool> system_refuses{false};
 
 } // namespace
 
-/// In place of the C library's: the kernel's answer, or a refusal to give pages to this process.
+/// In place of the C library's: the kernel's answer, or a refusal to give pages to this process. As the
+/// kernel's, it comes half way, and what is there by then stays.
 extern "C" int madvise(void* address, std::size_t bytes, int advice) noexcept {
     constexpr int populate_write = 23;
     if (advice == populate_write && system_refuses.load()) {
+        constexpr std::size_t page = forkflow::nodes::page_bytes;
+        ::syscall(SYS_madvise, address, bytes / 2 / page * page, advice);
         errno = EFAULT;
         return -1;
     }
@@ -271,6 +274,30 @@ TEST_CASE("A request for which there is no memory is a failure with that name, i
     CHECK(std::get<failure>(refused).sequence == 0);
     CHECK(is(small, 10));
     CHECK(is(size_of(large), large));
+}
+
+TEST_CASE("A request for which memory is there only in part gives that part back") {
+    const bounded_test bounds;
+    using sizes = std::variant<std::size_t, failure>;
+    forkflow::ordered_process_queue<bytes, sizes> queue(one_worker(),
+                                                        [](const bytes& message) { return message.size(); });
+    const int file = file_of_pool();
+    const auto before = about_file(file).st_blocks;
+    for (int i = 0; i < 8; ++i) { // through each slot, more than once
+        system_refuses = true;
+        const bool put = queue.put(bytes(large));
+        system_refuses = false;
+        REQUIRE(put);
+        const auto got = queue.get();
+        REQUIRE(got);
+        CHECK(std::holds_alternative<failure>(*got));
+        CHECK(about_file(file).st_blocks == before);
+    }
+    REQUIRE(queue.put(bytes(large)));
+    const auto got = queue.get();
+    REQUIRE(got);
+    CHECK(std::holds_alternative<std::size_t>(*got));
+    CHECK(about_file(file).st_blocks > before);
 }
 
 TEST_CASE("A buffer for which there is no memory is not made, and takes no room") {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// The kernel has no memory for a packet between a node and its fork server: it is sent later, and nothing
+// waits for ever.
+#include "support/catch.hpp"
+#include "support/leftovers.hpp"
+#include "support/limits.hpp"
+#include "support/processes.hpp"
+#include "support/shared_flags.hpp"
+
+#include <forkflow/nodes/fork_server_protocol.hpp>
+#include <forkflow/ordered_process_queue.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <variant>
+#include <vector>
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace no_memory_to_send_test {
+
+using namespace std::chrono_literals;
+using forkflow::failure;
+using forkflow::failure_kind;
+using forkflow_test::bounded_test;
+using forkflow_test::shared_flags;
+
+namespace {
+
+/// Requests and notices; each begins with a word that says which it is.
+enum packet : std::uint32_t { start, kill, death, refusal, packets };
+
+// How many packets of each kind the system is still to refuse, in all processes.
+const shared_flags* still_refused = nullptr; // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+packet kind_of(const void* bytes, std::size_t size) {
+    std::uint32_t which = 0;
+    std::memcpy(&which, bytes, sizeof which);
+    const bool is_request = size == sizeof(forkflow::nodes::fork_server_request);
+    return static_cast<packet>((is_request ? start : death) + which);
+}
+
+/// Lives longer than the node.
+class refusals {
+public:
+    refusals() { still_refused = &left_; }
+    ~refusals() { still_refused = nullptr; }
+    refusals(const refusals&) = delete;
+    refusals& operator=(const refusals&) = delete;
+
+    void refuse(packet kind, std::uint32_t times) const { left_.set(kind, times); }
+    [[nodiscard]] std::uint32_t left(packet kind) const { return left_.get(kind); }
+
+private:
+    shared_flags left_{packets};
+};
+
+} // namespace
+
+/// In place of the C library's: as the kernel's, or a refusal.
+extern "C" ssize_t send(int socket, const void* bytes, std::size_t size, int flags) {
+    if (still_refused != nullptr) {
+        const packet kind = kind_of(bytes, size);
+        if (const std::uint32_t left = still_refused->get(kind); left > 0) { // one process sends this kind
+            still_refused->set(kind, left - 1);
+            errno = left % 2 == 0 ? ENOBUFS : ENOMEM;
+            return -1;
+        }
+    }
+    return ::syscall(SYS_sendto, socket, bytes, size, flags, nullptr, 0);
+}
+
+namespace {
+
+constexpr int to_return = 0;
+constexpr int to_die = 1;
+constexpr int to_hang = 2;
+constexpr std::uint32_t some_times = 4;
+
+using outcome = std::variant<int, failure>;
+using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
+
+queue_of_ints one_worker() {
+    return queue_of_ints({.workers = 1, .deadline = 200ms, .attempts = 1, .stderr_tail_bytes = 100},
+                         [](int message) {
+                             if (message == to_die) {
+                                 ::raise(SIGKILL);
+                             }
+                             while (message == to_hang) {
+                                 ::pause();
+                             }
+                             return message;
+                         });
+}
+
+outcome outcome_of(queue_of_ints& queue, int message) {
+    REQUIRE(queue.put(message));
+    const auto got = queue.get(20s);
+    REQUIRE(got);
+    return *got;
+}
+
+bool is_result(const outcome& found) {
+    return std::holds_alternative<int>(found) && std::get<int>(found) == to_return;
+}
+
+bool is_failure(const outcome& found, failure_kind kind) {
+    const auto* const lost = std::get_if<failure>(&found);
+    return lost != nullptr && lost->kind == kind;
+}
+
+} // namespace
+
+TEST_CASE("A death that the fork server has no memory to tell of is told later") {
+    const bounded_test bounds;
+    const refusals refused;
+    queue_of_ints queue = one_worker();
+    refused.refuse(death, some_times);
+    CHECK(is_failure(outcome_of(queue, to_die), failure_kind::crashed));
+    CHECK(refused.left(death) == 0);
+    CHECK(is_result(outcome_of(queue, to_return)));
+}
+
+TEST_CASE("A worker that there is no memory to ask for is asked for later") {
+    const bounded_test bounds;
+    const refusals refused;
+    queue_of_ints queue = one_worker();
+    CHECK(is_result(outcome_of(queue, to_return)));
+    refused.refuse(start, some_times);
+    CHECK(is_failure(outcome_of(queue, to_die), failure_kind::crashed));
+    CHECK(is_result(outcome_of(queue, to_return)));
+    CHECK(refused.left(start) == 0);
+}
+
+TEST_CASE("A kill that there is no memory to ask for is asked for later") {
+    const bounded_test bounds;
+    const refusals refused;
+    queue_of_ints queue = one_worker();
+    refused.refuse(kill, some_times);
+    CHECK(is_failure(outcome_of(queue, to_hang), failure_kind::timed_out));
+    CHECK(refused.left(kill) == 0);
+    CHECK(is_result(outcome_of(queue, to_return)));
+}
+
+TEST_CASE("That a worker could not be made is told later if there is no memory to tell it") {
+    const bounded_test bounds;
+    const refusals refused;
+    queue_of_ints queue = one_worker();
+    CHECK(is_result(outcome_of(queue, to_return)));
+    const std::vector<::pid_t> servers = forkflow_test::fork_servers_of(::getpid());
+    REQUIRE(servers.size() == 1);
+    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 4); // no pipe for the worker's standard error
+    refused.refuse(refusal, some_times);
+    CHECK(is_failure(outcome_of(queue, to_die), failure_kind::crashed));
+    CHECK(forkflow_test::comes_true_within(20s, [&] { return refused.left(refusal) == 0; }));
+    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 100);
+    CHECK(is_result(outcome_of(queue, to_return)));
+}
+
+TEST_CASE("A queue ends while its fork server has no memory to tell of deaths") {
+    const bounded_test bounds;
+    const refusals refused;
+    queue_of_ints queue = one_worker();
+    refused.refuse(death, UINT32_MAX);
+    REQUIRE(queue.put(to_die));
+    CHECK(forkflow_test::comes_true_within(20s, [&] { return refused.left(death) < UINT32_MAX; }));
+}
+
+} // namespace no_memory_to_send_test
