@@ -87,8 +87,8 @@ constexpr std::uint32_t some_times = 4;
 using outcome = std::variant<int, failure>;
 using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
 
-queue_of_ints one_worker() {
-    return queue_of_ints({.workers = 1, .deadline = 200ms, .attempts = 1, .stderr_tail_bytes = 100},
+queue_of_ints one_worker(std::chrono::milliseconds deadline = {}) {
+    return queue_of_ints({.workers = 1, .deadline = deadline, .attempts = 1, .stderr_tail_bytes = 100},
                          [](int message) {
                              if (message == to_die) {
                                  ::raise(SIGKILL);
@@ -142,7 +142,7 @@ TEST_CASE("A worker that there is no memory to ask for is asked for later") {
 TEST_CASE("A kill that there is no memory to ask for is asked for later") {
     const bounded_test bounds;
     const refusals refused;
-    queue_of_ints queue = one_worker();
+    queue_of_ints queue = one_worker(1s);
     refused.refuse(kill, some_times);
     CHECK(is_failure(outcome_of(queue, to_hang), failure_kind::timed_out));
     CHECK(refused.left(kill) == 0);
