@@ -2,8 +2,8 @@
 // The request ring and the reorder window against a plain model, without any worker: the test moves the state
 // words as workers and the supervisor would.
 #include "support/catch.hpp"
+#include "support/half_pool.hpp"
 
-#include <forkflow/nodes/request_ring.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 
 #include <algorithm>
@@ -16,57 +16,9 @@ namespace ring_model_test {
 
 using namespace forkflow;
 using namespace forkflow::nodes;
+using forkflow_test::half_pool;
 
 namespace {
-
-/// The parent's half of a pool, and a worker that the test plays.
-struct half_pool {
-    half_pool(std::size_t window_size, std::size_t most_requests, sequence first, std::size_t workers = 2)
-        : options(resolved({.workers = workers,
-                            .window = window_size,
-                            .requests = most_requests,
-                            .max_message_bytes = 1024}))
-        , shared(options, first) {}
-
-    state_word word(sequence number) const { return state_word::unpacked(shared.state(number).load()); }
-    void set(const state_word& to) { shared.state(to.number).store(to.packed()); }
-    void claim(sequence number) {
-        state_word now = word(number);
-        REQUIRE((now.number == number && now.state == message_state::ready));
-        now.state = message_state::claimed;
-        now.seat = 1;
-        now.incarnation = 3;
-        set(now);
-    }
-    /// The worker has died: only its heir may claim it.
-    void bequeath(sequence number) {
-        state_word now = word(number);
-        REQUIRE(now.state == message_state::claimed);
-        now.state = message_state::ready;
-        now.attempt = std::min(now.attempt + 1, max_attempts);
-        now.incarnation += 1;
-        set(now);
-    }
-    void publish(sequence number) {
-        const result_place where{.seat = 1, .place = (number - shared.first()) % shared.places()};
-        shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = number};
-        shared.place_of(number) = where.place;
-        state_word now = word(number);
-        REQUIRE(now.state == message_state::claimed);
-        now.state = message_state::published;
-        set(now);
-    }
-    sequence admitted() const { return shared.parent().admitted.load(); }
-    std::uint32_t rings() const { return shared.bell().rings.load(); }
-
-    pool_options options;
-    nodes::rings shared;
-    failure_shelf failures{shared.capacity()};
-    reorder_window window{shared};
-    seat_table seats{shared.seats()};
-    word_guard guard{shared, seats, failures};
-    request_ring requests{shared, window, failures, guard};
-};
 
 enum class stage { reserved, ready, running, inherited, finished };
 
