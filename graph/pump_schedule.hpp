@@ -350,6 +350,12 @@ private:
     tbb::flow::function_node<token, tbb::flow::continue_msg> runner_;
 };
 
+/// A pump that a thread is to run that waits in put; its hold is held.
+struct wanted_pump {
+    pump_schedule* schedule;
+    wait_hold* hold;
+};
+
 /// A sender whose node can find a thread that sleeps in its put, or in that of a node before it, and have it
 /// run the pump of a node that keeps them waiting.
 class has_sleepers {

@@ -295,6 +295,18 @@ TEST_CASE(
     CHECK(tested.shared.count_down_room());
 }
 
+TEST_CASE("Who arms for the first place is rung for it, whoever else has armed, or arms later, for several") {
+    half_pool tested(4, 8, 0);
+    for (sequence i = 0; i < 8; ++i) {
+        REQUIRE(tested.requests.try_reserve(message_kind::request) == i);
+        tested.requests.commit_request(i, 0);
+    }
+    CHECK(tested.requests.arm_for_room());
+    CHECK(tested.requests.arm_for_room(room_ring::soon));
+    CHECK(tested.requests.arm_for_room());
+    CHECK(tested.shared.count_down_room());
+}
+
 TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes later, with the first reason") {
     half_pool tested(4, 8, 0U - 2);
     for (int i = 0; i < 5; ++i) {

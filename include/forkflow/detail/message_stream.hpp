@@ -190,7 +190,7 @@ public:
         return pool_.wait_a_moment(collecting, nodes::spinner::time_point::max(), 1);
     }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
-    [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
+    [[nodiscard]] bool arm_for_room(nodes::room_ring when) { return pool_.arm_for_room(when); }
     [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
     void withdraw() { pool_.withdraw(); }
     void ring() const { pool_.ring(); }
