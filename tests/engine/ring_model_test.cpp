@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The request ring and the reorder window against a plain model, without any worker: the test moves the state
 // words as workers and the supervisor would.
+#include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/half_pool.hpp"
 
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -331,6 +333,22 @@ TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes la
     for (const sequence number : {first, first + 2, first + 3}) {
         CHECK(tested.failures.take(number).value().what == "first");
     }
+}
+
+TEST_CASE("When the pool has failed, messages fail also if there is no memory to say why") {
+    half_pool tested(4, 8, 0);
+    REQUIRE(tested.requests.try_reserve(message_kind::request) == 0U);
+    const std::string reason(1000, 'x');
+    tested.requests.fail_all({.kind = failure_kind::pool_failed, .what = reason});
+    {
+        const forkflow_fuzz::memory_budget none(0);
+        tested.requests.commit_request(0, 0);
+    }
+    CHECK(tested.word(0).state == message_state::failed);
+    const std::optional<failure> wordless = tested.failures.take(0);
+    REQUIRE(wordless);
+    CHECK(wordless->kind == failure_kind::no_memory);
+    CHECK_FALSE(tested.failures.take(0));
 }
 
 TEST_CASE("Messages whose words were spoilt and mended are finished, also behind one that waits") {
