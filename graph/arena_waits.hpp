@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -21,9 +22,11 @@ public:
     /// There may be some that were not released.
     [[nodiscard]] bool any() const noexcept { return any_.load(); }
 
-    /// Takes up tasks, without the lock, until released, or until `deadline`. Throws std::system_error if
-    /// there is no thread for the deadline, or no stack.
-    void wait(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
+    /// Takes up tasks, without the lock, until released, or until `deadline`. The thread is none of the
+    /// `sleepers` meanwhile: tasks that it takes up may sleep, and count for themselves. Throws
+    /// std::system_error if there is no thread for the deadline, or no stack.
+    void wait(std::unique_lock<std::mutex>& lock, clock::time_point deadline,
+              std::atomic<std::size_t>& sleepers) {
         arena_wait wait;
         std::optional<alarms<arena_wait>::alarm> in_time;
         if (deadline != clock::time_point::max()) {
@@ -31,10 +34,12 @@ public:
         }
         waits_.push_back(&wait);
         any_ = true;
+        --sleepers;
         lock.unlock();
         wait.wait();
         in_time.reset(); // it may have to be waited for, without the lock
         lock.lock();
+        ++sleepers;
         std::erase(waits_, &wait);
     }
 

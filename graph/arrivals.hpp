@@ -11,6 +11,7 @@
 #include <forkflow/graph/pump_schedule.hpp>
 #include <forkflow/graph/wait_hold.hpp>
 #include <forkflow/nodes/cache_line.hpp>
+#include <forkflow/nodes/room_ring.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -109,6 +110,10 @@ public:
     [[nodiscard]] bool wants_room() const {
         const std::scoped_lock lock(mutex_);
         return !queue_.empty() || waiters_.load() > 0 || !predecessors_.empty();
+    }
+
+    [[nodiscard]] nodes::room_ring wanted_ring() const noexcept {
+        return in_a_hurry_.load() ? nodes::room_ring::soon : nodes::room_ring::late;
     }
 
     /// Lets callers of put try again, the one that runs the pump among them. False: there is no room.
@@ -298,25 +303,27 @@ private:
     bool sleep_or_help(std::unique_lock<std::mutex>& lock, clock::time_point deadline, HeldUp held_up,
                        HelpBehind help_behind) {
         const std::uint64_t seen = room_signals_;
+        const clock::time_point patient_until = std::min(deadline, clock::now() + nodes::late_ring_patience);
         bool helped_behind = false;
         help(lock, {&schedule_, nullptr});
         while (room_signals_ == seen && clock::now() < deadline) {
-            const std::uint64_t seen_held_up = held_up_signals_;
+            const auto called = [&, seen_held_up = held_up_signals_] {
+                return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
+            };
             if (!wanted_.empty()) {
                 const wanted_pump first = wanted_.front();
                 wanted_.pop_front();
                 help(lock, first);
             } else if (held_up() && may_take_up_tasks()) {
-                take_up_tasks(lock, deadline);
+                arena_waits_.wait(lock, deadline, sleepers_);
                 help(lock, {&schedule_, nullptr}); // the pump's task may be among those that were left
             } else if (held_up() && !helped_behind && unlocked(lock, help_behind)) {
                 helped_behind = true; // for what they asked for before this thread could be handed it
             } else if (Queueing && held_up() && arena_wait::possible()) {
                 return false;
-            } else {
-                changed_.wait_until(lock, deadline, [&] {
-                    return room_signals_ != seen || !wanted_.empty() || held_up_signals_ != seen_held_up;
-                });
+            } else if (!changed_.wait_until(lock, in_a_hurry_.load() ? deadline : patient_until, called) &&
+                       clock::now() < deadline && !in_a_hurry_.exchange(true)) {
+                help(lock, {&schedule_, nullptr}); // it asks for the other ring
             }
         }
         return true;
@@ -364,22 +371,10 @@ private:
         }
     }
 
-    void take_up_tasks(std::unique_lock<std::mutex>& lock, clock::time_point deadline) {
-        struct awake { // tasks that it takes up may sleep: they count for themselves
-            explicit awake(std::atomic<std::size_t>& of)
-                : sleepers(of) {
-                --sleepers;
-            }
-            ~awake() { ++sleepers; }
-            std::atomic<std::size_t>& sleepers;
-        };
-        const awake meanwhile(sleepers_);
-        arena_waits_.wait(lock, deadline);
-    }
-
     /// That there is room. With the mutex held.
     void tell_waiters() {
         waiters_.store(0);
+        in_a_hurry_.store(false);
         ++room_signals_;
         changed_.notify_all();
         arena_waits_.release();
@@ -487,6 +482,7 @@ private:
 
     std::atomic<std::size_t> waiters_{0};  ///< callers of put that wait for a signal; changes under mutex_
     std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
+    std::atomic<bool> in_a_hurry_{false};  ///< one of them has waited in vain for a late ring
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
     std::uint64_t held_up_signals_ = 0;

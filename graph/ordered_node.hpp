@@ -38,9 +38,10 @@ namespace forkflow::graph {
 /// `in_flight()`;
 /// `wait_a_moment(lock)`, which looks for the next outcome a little longer, and `wait_for_single(lock)`,
 /// which does so only while no more than one message is inside; `look_out()`, which says whether that is
-/// worth while, and if so takes back what rest has registered; `rest()` and `arm_for_room()`, which register
-/// for a call of `on_progress`, unless what is waited for is there; `collecting()`, the lock for taking,
-/// dropping and resting; `ring()`, which lets on_progress be called; and `stop()`, after which it is not.
+/// worth while, and if so takes back what rest has registered; `rest()` and `arm_for_room(when)`, which
+/// register for a call of `on_progress`, unless what is waited for is there; `collecting()`, the lock for
+/// taking, dropping and resting; `ring()`, which lets on_progress be called; and `stop()`, after which it is
+/// not.
 ///
 /// Work is done by the *pump*, which runs when something may have changed: it emits what is ready, then lets
 /// in what waits outside, until neither is possible. It is a task of the graph, or runs in a thread that
@@ -295,7 +296,7 @@ private:
                 return false;
             }
         }
-        return !arrivals_.wants_room() || stream_->arm_for_room();
+        return !arrivals_.wants_room() || stream_->arm_for_room(arrivals_.wanted_ring());
     }
 
     // --- the stream's thread
@@ -325,7 +326,7 @@ private:
                 break;
             }
         }
-        while (arrivals_.signal_room() && !stream_->arm_for_room()) {
+        while (arrivals_.signal_room() && !stream_->arm_for_room(arrivals_.wanted_ring())) {
         }
         hold_.remove(dropped);
     }

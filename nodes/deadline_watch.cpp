@@ -24,19 +24,38 @@ deadline_watch::deadline_watch(const rings& shared, std::chrono::nanoseconds dea
 
 std::int64_t deadline_watch::look() {
     stands_still_ = false;
-    asleep_.store(true,
-                  std::memory_order_seq_cst); // say so, then look again; the partner is message_committed
-    if (idle()) {
+    if (falls_asleep([this] { return requests_.next() == window_.next_to_emit(); })) {
         return -1;
     }
-    asleep_.store(false, std::memory_order_relaxed);
     const std::int64_t now = monotonic_ns();
     if (deadline_.count() == 0) {
-        return watch_head_alone(now);
+        return watch_head_patiently(head(), now);
     }
     const std::int64_t patience = condemn_overdue(now);
-    watch_head(now);
-    return patience;
+    const state_word next = head();
+    if (next.unfinished()) {
+        watch_head(next, now);
+        return patience;
+    }
+    const std::int64_t left = watch_head_patiently(next, now);
+    // While messages leave, each look would find something new, for which a commit would have woken it.
+    const bool stands = left > deadline_.count();
+    return stands && falls_asleep([this] { return none_waits_or_runs(); }) ? left : patience;
+}
+
+template <class Quiet>
+bool deadline_watch::falls_asleep(Quiet quiet) {
+    asleep_.store(true,
+                  std::memory_order_seq_cst); // say so, then look again; the partner is message_committed
+    if (!quiet()) {
+        asleep_.store(false, std::memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+state_word deadline_watch::head() const {
+    return state_word::unpacked(shared_.state(window_.next_to_emit()).load(std::memory_order_seq_cst));
 }
 
 std::int64_t deadline_watch::condemn_overdue(std::int64_t now_ns) {
@@ -86,13 +105,11 @@ void deadline_watch::condemn(sequence number) {
     }
 }
 
-void deadline_watch::watch_head(std::int64_t now_ns) {
-    const std::uint64_t bits = shared_.state(window_.next_to_emit()).load(std::memory_order_seq_cst);
-    const state_word head = state_word::unpacked(bits);
+void deadline_watch::watch_head(const state_word& head, std::int64_t now_ns) {
     const bool clock_runs = head.owned() && head.seat < seats_.size() &&
                             shared_.seat(head.seat).running_since_ns.load(std::memory_order_relaxed) != 0;
-    if (bits != head_bits_ || clock_runs) {
-        head_bits_ = bits;
+    if (head.packed() != head_bits_ || clock_runs) {
+        head_bits_ = head.packed();
         head_since_ns_ = now_ns;
         head_rung_ = false;
     } else if (now_ns - head_since_ns_ >= 2 * deadline_.count() && head_rung_) {
@@ -105,14 +122,12 @@ void deadline_watch::watch_head(std::int64_t now_ns) {
     }
 }
 
-std::int64_t deadline_watch::watch_head_alone(std::int64_t now_ns) {
-    const std::uint64_t bits = shared_.state(window_.next_to_emit()).load(std::memory_order_seq_cst);
-    if (bits != head_bits_) {
-        head_bits_ = bits;
+std::int64_t deadline_watch::watch_head_patiently(const state_word& head, std::int64_t now_ns) {
+    if (head.packed() != head_bits_) {
+        head_bits_ = head.packed();
         head_since_ns_ = now_ns;
-        next_look_ns_ = first_look_ns;
+        next_look_ns_ = deadline_.count() > 0 ? deadline_.count() : first_look_ns;
     } else if (now_ns - head_since_ns_ >= next_look_ns_) {
-        const state_word head = state_word::unpacked(bits);
         nudge(head);
         if (next_look_ns_ > first_look_ns && head.state == message_state::ready) {
             kill_who_stands_still(head); // all were woken for it, and nobody came
@@ -197,8 +212,9 @@ void deadline_watch::message_committed() {
     }
 }
 
-bool deadline_watch::idle() const {
-    return requests_.next() == window_.next_to_emit();
+bool deadline_watch::none_waits_or_runs() const {
+    const request_ring::census inside = requests_.count();
+    return inside.waiting + inside.running == 0;
 }
 
 /// No worker has two messages; so one of the two words was written by a wild one.

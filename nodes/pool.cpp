@@ -133,7 +133,8 @@ failure pool::overwritten(const waiting_outcome& outcome) {
 
 void pool::commit_request(sequence number, const byte_writer& written) {
     if (written.overflowed()) {
-        requests_.commit_failure(number, too_large(written.size(), options_.max_message_bytes));
+        requests_.commit_failure(number,
+                                 told([&] { return too_large(written.size(), options_.max_message_bytes); }));
         return;
     }
     if (written.in_extent()) {

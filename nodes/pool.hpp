@@ -64,7 +64,7 @@ public:
     }
     /// See request_ring.
     [[nodiscard]] bool has_room(std::size_t more = 1) { return requests_.has_room(more); }
-    [[nodiscard]] bool arm_for_room() { return requests_.arm_for_room(); }
+    [[nodiscard]] bool arm_for_room(room_ring when = room_ring::late) { return requests_.arm_for_room(when); }
 
     /// Memory that messages may refer to. Thread-safe, also after the pool's end.
     [[nodiscard]] buffer_memory& buffers() noexcept { return *buffers_; }

@@ -214,11 +214,12 @@ std::uint32_t request_ring::unfinished_in_window() {
     return static_cast<std::uint32_t>(unfinished_before(before(end, next) ? end : next));
 }
 
-bool request_ring::arm_for_room() {
-    // As late as possible, so that rings are few, but before the workers that are running run out of
-    // requests, and not later than they can get on by themselves while the collector takes nothing.
+bool request_ring::arm_for_room(room_ring when) {
+    // Late: before the workers that are running run out of requests, and not later than all results that the
+    // window has room for, for which nobody has to take any.
     const auto workers = static_cast<std::uint32_t>(shared_.workers());
-    const std::uint32_t late = (std::max(shared_.requests(), workers) - workers) / 2;
+    const std::uint32_t late =
+        when == room_ring::soon ? 1 : (std::max(shared_.requests(), workers) - workers) / 2;
     std::atomic<std::int32_t>& countdown = shared_.bell().room_countdown;
     for (bool counting = false; !has_room(); counting = true) { // (D4): say so, then look again
         // Loaded before the count, for what is published in between: it makes the countdown look too long,

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/failure_shelf.hpp>
 #include <forkflow/nodes/reorder_window.hpp>
 #include <forkflow/nodes/rings.hpp>
+#include <forkflow/nodes/room_ring.hpp>
 #include <forkflow/nodes/word_guard.hpp>
 
 #include <atomic>
@@ -51,9 +52,9 @@ public:
     /// count no more. Again, it does nothing.
     void forget_bytes(sequence number) { bytes_.release(number); }
 
-    /// Registers that the parent wants to be rung once room has appeared (for several messages, so that rings
-    /// are few). Returns false if there is room now; a ring may then come for nothing.
-    [[nodiscard]] bool arm_for_room();
+    /// Registers that the parent wants to be rung once room has appeared. Returns false if there is room now;
+    /// a ring may then come for nothing.
+    [[nodiscard]] bool arm_for_room(room_ring when = room_ring::late);
     /// Takes arm_for_room back, whoever called it.
     void disarm_for_room();
 

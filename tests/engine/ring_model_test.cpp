@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The request ring and the reorder window against a plain model, without any worker: the test moves the state
 // words as workers and the supervisor would.
+#include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
+#include "support/half_pool.hpp"
 
-#include <forkflow/nodes/request_ring.hpp>
 #include <forkflow/nodes/seat_set.hpp>
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -16,57 +18,9 @@ namespace ring_model_test {
 
 using namespace forkflow;
 using namespace forkflow::nodes;
+using forkflow_test::half_pool;
 
 namespace {
-
-/// The parent's half of a pool, and a worker that the test plays.
-struct half_pool {
-    half_pool(std::size_t window_size, std::size_t most_requests, sequence first, std::size_t workers = 2)
-        : options(resolved({.workers = workers,
-                            .window = window_size,
-                            .requests = most_requests,
-                            .max_message_bytes = 1024}))
-        , shared(options, first) {}
-
-    state_word word(sequence number) const { return state_word::unpacked(shared.state(number).load()); }
-    void set(const state_word& to) { shared.state(to.number).store(to.packed()); }
-    void claim(sequence number) {
-        state_word now = word(number);
-        REQUIRE((now.number == number && now.state == message_state::ready));
-        now.state = message_state::claimed;
-        now.seat = 1;
-        now.incarnation = 3;
-        set(now);
-    }
-    /// The worker has died: only its heir may claim it.
-    void bequeath(sequence number) {
-        state_word now = word(number);
-        REQUIRE(now.state == message_state::claimed);
-        now.state = message_state::ready;
-        now.attempt = std::min(now.attempt + 1, max_attempts);
-        now.incarnation += 1;
-        set(now);
-    }
-    void publish(sequence number) {
-        const result_place where{.seat = 1, .place = (number - shared.first()) % shared.places()};
-        shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = number};
-        shared.place_of(number) = where.place;
-        state_word now = word(number);
-        REQUIRE(now.state == message_state::claimed);
-        now.state = message_state::published;
-        set(now);
-    }
-    sequence admitted() const { return shared.parent().admitted.load(); }
-    std::uint32_t rings() const { return shared.bell().rings.load(); }
-
-    pool_options options;
-    nodes::rings shared;
-    failure_shelf failures{shared.capacity()};
-    reorder_window window{shared};
-    seat_table seats{shared.seats()};
-    word_guard guard{shared, seats, failures};
-    request_ring requests{shared, window, failures, guard};
-};
 
 enum class stage { reserved, ready, running, inherited, finished };
 
@@ -343,6 +297,18 @@ TEST_CASE(
     CHECK(tested.shared.count_down_room());
 }
 
+TEST_CASE("Who arms for the first place is rung for it, whoever else has armed, or arms later, for several") {
+    half_pool tested(4, 8, 0);
+    for (sequence i = 0; i < 8; ++i) {
+        REQUIRE(tested.requests.try_reserve(message_kind::request) == i);
+        tested.requests.commit_request(i, 0);
+    }
+    CHECK(tested.requests.arm_for_room());
+    CHECK(tested.requests.arm_for_room(room_ring::soon));
+    CHECK(tested.requests.arm_for_room());
+    CHECK(tested.shared.count_down_room());
+}
+
 TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes later, with the first reason") {
     half_pool tested(4, 8, 0U - 2);
     for (int i = 0; i < 5; ++i) {
@@ -367,6 +333,22 @@ TEST_CASE("When the pool fails, what nobody has claimed fails, and what comes la
     for (const sequence number : {first, first + 2, first + 3}) {
         CHECK(tested.failures.take(number).value().what == "first");
     }
+}
+
+TEST_CASE("When the pool has failed, messages fail also if there is no memory to say why") {
+    half_pool tested(4, 8, 0);
+    REQUIRE(tested.requests.try_reserve(message_kind::request) == 0U);
+    const std::string reason(1000, 'x');
+    tested.requests.fail_all({.kind = failure_kind::pool_failed, .what = reason});
+    {
+        const forkflow_fuzz::memory_budget none(0);
+        tested.requests.commit_request(0, 0);
+    }
+    CHECK(tested.word(0).state == message_state::failed);
+    const std::optional<failure> wordless = tested.failures.take(0);
+    REQUIRE(wordless);
+    CHECK(wordless->kind == failure_kind::no_memory);
+    CHECK_FALSE(tested.failures.take(0));
 }
 
 TEST_CASE("Messages whose words were spoilt and mended are finished, also behind one that waits") {

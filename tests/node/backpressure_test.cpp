@@ -20,6 +20,9 @@
 #include <variant>
 #include <vector>
 
+#include <sys/types.h>
+#include <unistd.h>
+
 namespace backpressure_test {
 
 using namespace std::chrono_literals;
@@ -158,6 +161,43 @@ TEST_CASE(
         // An input_node keeps the one message that was refused.
         CHECK(most_outside <= each.requests + each.window + each.workers + 1);
     }
+}
+
+TEST_CASE("put gets into a node once there is one place, though bodies last and no further place comes") {
+    const bounded_test bounds;
+    const shared_flags released(11);
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<std::uint32_t, std::uint32_t, tbb::flow::rejecting> node(
+        graph,
+        forkflow::pool_options{.workers = 2, .window = 10, .requests = 10, .testing = {.looks = false}},
+        [&](std::uint32_t message) {
+            released.wait_for(message);
+            return message;
+        });
+    const recorder<std::uint32_t> results(graph, node);
+    for (std::uint32_t message = 0; message < 10; ++message) {
+        REQUIRE(node.try_put(message));
+    }
+    REQUIRE_FALSE(node.try_put(10));
+    constexpr auto limit = 20s; // nobody else looks for room
+    const auto begin = std::chrono::steady_clock::now();
+    std::atomic<bool> accepted{false};
+    std::atomic<::pid_t> thread{0};
+    std::thread putter([&] {
+        thread = ::gettid();
+        accepted = node.put(10, limit);
+    });
+    CHECK(forkflow_test::comes_true_within(10s,
+                                           [&] { return thread != 0 && forkflow_test::is_asleep(thread); }));
+    released.set(1);
+    putter.join();
+    CHECK(accepted);
+    CHECK(std::chrono::steady_clock::now() - begin < limit);
+    for (std::uint32_t message = 0; message < 11; ++message) {
+        released.set(message);
+    }
+    graph.wait_for_all();
+    CHECK(results.values() == first_numbers(11));
 }
 
 TEST_CASE("An input_node before a node whose first message does not end produces a bounded number") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory that is not to be had: a pool is not made, each message that would need it is a failure with that
 // name in its place, and nobody dies of SIGBUS.
+#include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
@@ -14,9 +15,11 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <new>
 #include <span>
@@ -25,6 +28,30 @@
 #include <system_error>
 #include <variant>
 #include <vector>
+
+namespace no_memory_test {
+
+struct refused_message {
+    int number = 0;
+};
+struct refusal : std::exception {
+    [[nodiscard]] const char* what() const noexcept override {
+        return "this message is refused, and this sentence is too long for a small string";
+    }
+};
+
+} // namespace no_memory_test
+
+template <>
+struct forkflow::codec<no_memory_test::refused_message> {
+    static void encode(const no_memory_test::refused_message& message, writer& out) {
+        if (message.number == 1) {
+            throw no_memory_test::refusal();
+        }
+        out.write_value(message.number);
+    }
+    static no_memory_test::refused_message decode(reader& in) { return {in.read_value<int>()}; }
+};
 
 namespace no_memory_test {
 
@@ -311,6 +338,27 @@ TEST_CASE("A buffer for which there is no memory is not made, and takes no room"
     system_refuses = false;
     REQUIRE(queue.put(queue.make_buffer(large)));
     CHECK(queue.get().value() == large);
+}
+
+TEST_CASE("A message that cannot be encoded has its outcome, though there is no memory to say why") {
+    const bounded_test bounds;
+    using number_or_failure = std::variant<int, failure>;
+    forkflow::ordered_process_queue<refused_message, number_or_failure> queue(
+        1, [](const refused_message& message) { return message.number; });
+    REQUIRE(queue.put({0}));
+    const auto put_without_memory = [&](const refused_message& message) {
+        const forkflow_fuzz::memory_budget none(0);
+        return queue.put(message);
+    };
+    CHECK(put_without_memory({1}));
+    REQUIRE(queue.put({1}));
+    REQUIRE(queue.put({2}));
+    CHECK(std::get<int>(queue.get(std::chrono::seconds(60)).value()) == 0);
+    const auto wordless = std::get<failure>(queue.get(std::chrono::seconds(60)).value());
+    CHECK(wordless.kind == failure_kind::no_memory);
+    CHECK(wordless.sequence == 1);
+    CHECK(std::get<failure>(queue.get(std::chrono::seconds(60)).value()).kind == failure_kind::not_encodable);
+    CHECK(std::get<int>(queue.get(std::chrono::seconds(60)).value()) == 2);
 }
 
 } // namespace no_memory_test

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include <poll.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 namespace queue_waiting_test {
 
@@ -116,6 +118,35 @@ TEST_CASE("put refuses when there is no room in time, and uses up no number") {
     REQUIRE(queue.put(1, 60s));
     CHECK(std::get<forkflow::failure>(*queue.get()).sequence == 0);
     CHECK(std::get<forkflow::failure>(*queue.get()).sequence == 1);
+}
+
+TEST_CASE("put gets in once there is one place, though bodies last and no further place comes") {
+    const bounded_test bounds;
+    const shared_flags released(11);
+    queue_of_numbers queue(pool_options{.workers = 2, .window = 10, .requests = 10}, [&](number message) {
+        released.wait_for(message);
+        return message;
+    });
+    for (number message = 0; message < 10; ++message) {
+        REQUIRE(queue.try_put(message));
+    }
+    REQUIRE_FALSE(queue.try_put(10));
+    constexpr auto limit = 20s;
+    const auto begin = std::chrono::steady_clock::now();
+    std::atomic<bool> accepted{false};
+    std::atomic<::pid_t> thread{0};
+    std::thread putter([&] {
+        thread = ::gettid();
+        accepted = queue.put(10, limit);
+    });
+    CHECK(comes_true_within(10s, [&] { return thread != 0 && forkflow_test::is_asleep(thread); }));
+    released.set(1);
+    putter.join();
+    CHECK(accepted);
+    CHECK(std::chrono::steady_clock::now() - begin < limit);
+    for (number message = 0; message < 11; ++message) {
+        released.set(message);
+    }
 }
 
 TEST_CASE("Nobody needs to get for the queue to take as much as its bounds say") {

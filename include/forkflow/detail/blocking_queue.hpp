@@ -6,7 +6,9 @@
 #include <forkflow/detail/message_stream.hpp>
 #include <forkflow/get_result.hpp>
 #include <forkflow/nodes/ready_descriptor.hpp>
+#include <forkflow/nodes/room_ring.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -153,12 +155,22 @@ private:
         lock.unlock();
         let_workers_go_on();
         lock.lock();
-        bool in_time = std::chrono::steady_clock::now() < deadline;
-        if (in_time && !closed_.load() && !room_or_registered()) {
-            in_time = room_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+        const time_point now = std::chrono::steady_clock::now();
+        const time_point patient_until = std::min(deadline, now + nodes::late_ring_patience);
+        bool in_time = now < deadline && sleep_until_room(lock, patient_until);
+        if (!in_time && patient_until < deadline) {
+            ++in_a_hurry_;
+            in_time = sleep_until_room(lock, deadline);
+            --in_a_hurry_;
         }
         sleeping_putters_.fetch_sub(1);
         return in_time;
+    }
+
+    /// False: it is `end`.
+    bool sleep_until_room(std::unique_lock<std::mutex>& lock, time_point end) {
+        return closed_.load() || room_or_registered() ||
+               room_.wait_until(lock, end) == std::cv_status::no_timeout;
     }
 
     /// Wakes a sleeper if there is room for one more, or sees to it that on_progress is called.
@@ -170,7 +182,8 @@ private:
 
     bool room_or_registered() {
         // What was set aside makes room when it is got, and who gets it hands on.
-        return !set_aside_fills_bound() && !stream_.arm_for_room();
+        return !set_aside_fills_bound() &&
+               !stream_.arm_for_room(in_a_hurry_ > 0 ? nodes::room_ring::soon : nodes::room_ring::late);
     }
 
     /// With no lock held: workers whose results are admitted by what was taken until now publish them.
@@ -279,6 +292,7 @@ private:
     std::mutex arriving_;
     std::condition_variable room_;
     std::atomic<std::size_t> sleeping_putters_{0};
+    std::size_t in_a_hurry_ = 0; ///< those of them that have waited in vain for a late ring; with arriving_
     std::atomic<bool> closed_{false}; ///< set with arriving_ held: no number is given afterwards
 
     std::condition_variable_any outcome_;

@@ -7,6 +7,7 @@
 #include <forkflow/failure.hpp>
 #include <forkflow/nodes/demangle.hpp>
 #include <forkflow/nodes/exception_text.hpp>
+#include <forkflow/nodes/failure_shelf.hpp>
 #include <forkflow/nodes/message_memory.hpp>
 #include <forkflow/nodes/pool.hpp>
 
@@ -91,8 +92,10 @@ public:
         try {
             call_.encode_request(request, message);
         } catch (const nodes::no_message_memory& missing) {
-            refused = {
-                .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
+            refused = nodes::told([&] {
+                return failure{
+                    .kind = failure_kind::no_memory, .size_bytes = missing.bytes(), .what = missing.what()};
+            });
         } catch (...) {
             refused = failure_of_codec(failure_kind::not_encodable);
         }
@@ -190,7 +193,7 @@ public:
         return pool_.wait_a_moment(collecting, nodes::spinner::time_point::max(), 1);
     }
     [[nodiscard]] bool has_room(std::size_t more) { return pool_.has_room(more); }
-    [[nodiscard]] bool arm_for_room() { return pool_.arm_for_room(); }
+    [[nodiscard]] bool arm_for_room(nodes::room_ring when) { return pool_.arm_for_room(when); }
     [[nodiscard]] std::size_t in_flight() const noexcept { return pool_.in_flight(); }
     void withdraw() { pool_.withdraw(); }
     void ring() const { pool_.ring(); }
@@ -290,17 +293,19 @@ private:
     }
 
     /// To be called while an exception is handled.
-    static failure failure_of_codec(failure_kind kind) {
-        failure outcome{.kind = kind};
-        try {
-            throw;
-        } catch (const std::exception& thrown) {
-            outcome.exception_type = nodes::demangled(typeid(thrown).name());
-            outcome.what = nodes::text_of(thrown);
-        } catch (...) {
-            outcome.exception_type = "an exception that is no std::exception";
-        }
-        return outcome;
+    static failure failure_of_codec(failure_kind kind) noexcept {
+        return nodes::told([kind] {
+            failure outcome{.kind = kind};
+            try {
+                throw;
+            } catch (const std::exception& thrown) {
+                outcome.exception_type = nodes::demangled(typeid(thrown).name());
+                outcome.what = nodes::text_of(thrown);
+            } catch (...) {
+                outcome.exception_type = "an exception that is no std::exception";
+            }
+            return outcome;
+        });
     }
 
     static void put_failure(taken_outcome<Output>& taken, failure outcome) {
