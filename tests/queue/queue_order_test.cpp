@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What goes into a queue comes out in the same order, whatever it takes to run, and whoever puts and gets.
+#include "support/brittle_marker.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
@@ -26,6 +27,7 @@ using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::brittle_marker;
 using forkflow_test::shared_flags;
 
 namespace {
@@ -107,6 +109,24 @@ TEST_CASE("Sequences that wrap keep the order") {
         CHECK(rest_of(queue) == first_numbers(300));
         producer.join();
     }
+}
+
+TEST_CASE("A marker whose move throws is a failure in its place, and holds up nobody") {
+    const bounded_test bounds;
+    using item = std::variant<number, brittle_marker>;
+    using outcome = std::variant<number, brittle_marker, failure>;
+    forkflow::ordered_process_queue<item, outcome> queue(1, itself);
+    REQUIRE(queue.put(number{0}));
+    REQUIRE(queue.put(brittle_marker()));
+    REQUIRE(queue.put(number{2}));
+    queue.stop();
+    CHECK(std::get<number>(queue.get(60s).value()) == 0);
+    brittle_marker::next_move_throws = true;
+    CHECK(forkflow_test::is_of_brittle_marker(std::get<failure>(queue.get(60s).value()), 1));
+    CHECK(std::get<number>(queue.get(60s).value()) == 2);
+    CHECK(queue.get(60s).ended());
+    CHECK(queue.statistics().failures == 1);
+    CHECK(queue.statistics().markers == 0);
 }
 
 TEST_CASE("Markers keep their place among messages") {

@@ -280,9 +280,14 @@ private:
             put_failure(taken, nodes::pool::corrupted(next));
             return;
         }
-        taken.value.emplace(call_.pass(std::move(*marker_at(next.number))));
-        taken.counted_as = nodes::pool::fate::marker;
-        marker_at(next.number).reset();
+        std::optional<Input>& marker = marker_at(next.number);
+        try {
+            taken.value.emplace(call_.pass(std::move(*marker)));
+            taken.counted_as = nodes::pool::fate::marker;
+        } catch (...) { // it may be moved from by half
+            put_not_decodable(taken, next);
+        }
+        marker.reset();
     }
 
     std::optional<Input>& marker_at(nodes::sequence number) {
@@ -311,6 +316,14 @@ private:
         }
     }
 
+    /// To be called while an exception is handled.
+    static void put_not_decodable(taken_outcome<Output>& taken, const nodes::waiting_outcome& next) {
+        failure outcome = failure_of_codec(failure_kind::not_decodable);
+        outcome.sequence = next.number;
+        outcome.attempts = next.attempts;
+        put_failure(taken, std::move(outcome));
+    }
+
     void decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
         try {
             nodes::copied_blocks copied;
@@ -323,10 +336,7 @@ private:
                 put_failure(taken, nodes::pool::overwritten(next));
             }
         } catch (...) {
-            failure outcome = failure_of_codec(failure_kind::not_decodable);
-            outcome.sequence = next.number;
-            outcome.attempts = next.attempts;
-            put_failure(taken, std::move(outcome));
+            put_not_decodable(taken, next);
         }
     }
 
