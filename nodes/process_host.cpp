@@ -124,6 +124,10 @@ void process_host::close() {
     interrupt(); // who already waits for an event does not know of the time at which to kill
 }
 
+void process_host::wake() {
+    signal_helper(server_, SIGCONT);
+}
+
 void process_host::interrupt() {
     ::eventfd_write(interrupt_.get(), 1);
 }

@@ -180,6 +180,28 @@ TEST_CASE("A deadline ends a hung body although somebody has stopped the fork se
     CHECK(line.outcomes()[5].index() == 1);
 }
 
+TEST_CASE("A worker's death comes out without a deadline although somebody has stopped the fork server") {
+    const bounded_test bounds;
+    const shared_flags flags(1); // 0: the fork server is stopped
+    number_line line(pool_options{.workers = 2, .attempts = 1}, [&](number message) {
+        if (message == 3) {
+            ::kill(::getppid(), SIGSTOP);
+            flags.set(0);
+        }
+        if (message == 5) {
+            flags.wait_for(0);
+            ::raise(SIGKILL);
+        }
+        return message;
+    });
+    line.put(0, 10);
+    line.finish();
+    CHECK(line.fault(10, [](number message, const failure& found) {
+        return message == 5 && found.kind == failure_kind::crashed && found.signal == SIGKILL;
+    }) == "");
+    CHECK(line.outcomes()[5].index() == 1);
+}
+
 TEST_CASE("A node whose fork server or workers somebody has stopped can be destroyed") {
     const bounded_test bounds;
     for (const bool server : {true, false}) {
