@@ -54,7 +54,26 @@ std::vector<number> first_numbers(number count) {
     return numbers;
 }
 
+/// Can be moved, and not assigned.
+struct sealed_number {
+    const number value;
+};
+
 } // namespace
+
+} // namespace queue_order_test
+
+template <>
+struct forkflow::codec<queue_order_test::sealed_number> {
+    static void encode(const queue_order_test::sealed_number& message, writer& to) {
+        to.write_value(message.value);
+    }
+    static queue_order_test::sealed_number decode(reader& from) {
+        return {.value = from.read_value<queue_order_test::number>()};
+    }
+};
+
+namespace queue_order_test {
 
 TEST_CASE("The types of a queue follow from its body") {
     const bounded_test bounds;
@@ -92,6 +111,25 @@ TEST_CASE("Messages leave in arrival order whatever the order in which their bod
             REQUIRE(queue.get().value() == message);
         }
     } while (std::ranges::next_permutation(order).found);
+}
+
+TEST_CASE("Outcomes that cannot be assigned are got, set aside and iterated over like others") {
+    const bounded_test bounds;
+    static_assert(!std::is_move_assignable_v<sealed_number>);
+    forkflow::ordered_process_queue queue(pool_options{.workers = 2, .window = 2},
+                                          [](number message) { return sealed_number{message}; });
+    for (number message = 0; message < 4; ++message) {
+        REQUIRE(queue.put(message, 60s));
+    }
+    REQUIRE(queue.join(60s));
+    queue.stop();
+    CHECK(queue.get().value().value == 0);
+    CHECK(queue.get(60s)->value == 1);
+    number next = 2;
+    for (const sealed_number& outcome : queue) {
+        CHECK(outcome.value == next++);
+    }
+    CHECK(next == 4);
 }
 
 TEST_CASE("Sequences that wrap keep the order") {

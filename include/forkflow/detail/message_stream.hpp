@@ -129,16 +129,15 @@ public:
         return std::move(*made);
     }
 
-    /// Takes the next outcome, if it is there. Never blocks. As collecting in nodes::pool.
-    [[nodiscard]] std::optional<taken_outcome<Output>> try_take() {
+    /// Takes the next outcome into `taken`, if it is there. Never blocks. As collecting in nodes::pool.
+    bool try_take(std::optional<taken_outcome<Output>>& taken) {
         const std::optional<nodes::waiting_outcome> next = pool_.peek();
         if (!next) {
-            return std::nullopt;
+            return false;
         }
-        std::optional<taken_outcome<Output>> taken(std::in_place);
-        look_at(*next, *taken);
+        look_at(*next, taken.emplace());
         pool_.release(taken->counted_as);
-        return taken;
+        return true;
     }
 
     /// The same in two steps: appends the outcomes that are there to `run`, until it has `most`, or much
