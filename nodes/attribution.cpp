@@ -8,9 +8,12 @@
 namespace forkflow::nodes {
 
 std::string words_about(const host_event& death) {
-    return death.signal != 0 ? std::string("the worker was killed by signal ") +
-                                   std::to_string(death.signal) + " (" + ::sigdescr_np(death.signal) + ")"
-                             : "the worker exited with status " + std::to_string(death.status);
+    if (death.signal == 0) {
+        return "the worker exited with status " + std::to_string(death.status);
+    }
+    const char* const words = ::sigdescr_np(death.signal); // null for those that have no name
+    return "the worker was killed by signal " + std::to_string(death.signal) + " (" +
+           (words != nullptr ? words : "real-time signal") + ")";
 }
 
 attribution::attribution(const rings& shared, unsigned attempts, const request_ring& requests,

@@ -19,7 +19,7 @@ enum class failure_kind : std::uint8_t {
     timed_out,     ///< the deadline passed in the last attempt, and the worker was killed
     too_large,     ///< the encoded message or result has more than max_message_bytes
     not_encodable, ///< the codec of the message or result threw while encoding
-    not_decodable, ///< the codec of the message or result threw while decoding
+    not_decodable, ///< the codec of the message or result threw while decoding, or a marker when it left
     pool_failed,   ///< the pool of workers is beyond repair; `what` says why
     no_memory,     ///< the system has no memory for the encoded message or result
 };

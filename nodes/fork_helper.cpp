@@ -3,6 +3,7 @@
 #include <forkflow/nodes/system_call.hpp>
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,6 +108,11 @@ descriptor fork_helper(const std::function<void(int parent_pid)>& child) {
 
 void signal_helper(const descriptor& process, int signal) noexcept {
     ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0U);
+}
+
+void tell_helper_to_go(const descriptor& socket, const descriptor& process) noexcept {
+    ::shutdown(socket.get(), SHUT_WR);
+    signal_helper(process, SIGCONT);
 }
 
 void wait_for_helper(const descriptor& process) {

@@ -20,6 +20,10 @@ inline constexpr std::chrono::seconds helper_patience(5);
 /// By pidfd, as the number may be another process's by now. If the helper is gone, nothing happens.
 void signal_helper(const descriptor& process, int signal) noexcept;
 
+/// The end of file for a helper at the other end of `socket`, whoever else holds copies of this end; which
+/// only a running process sees, so the helper is continued if somebody has stopped it.
+void tell_helper_to_go(const descriptor& socket, const descriptor& process) noexcept;
+
 /// Waits until a helper that was told to go is gone, and kills it if it takes helper_patience; reaps it, if
 /// it is a child of this process.
 void wait_for_helper(const descriptor& process);

@@ -184,6 +184,7 @@ fork_server::fork_server() {
 }
 
 fork_server::~fork_server() {
+    nodes::tell_helper_to_go(socket_, process_);
     socket_.reset();
     nodes::wait_for_helper(process_);
 }

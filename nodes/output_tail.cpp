@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/above_standard.hpp>
 #include <forkflow/nodes/output_tail.hpp>
 #include <forkflow/nodes/system_call.hpp>
 
@@ -14,8 +15,10 @@ output_tail::output_tail(std::size_t most_bytes)
     : most_bytes_(most_bytes) {
     int ends[2] = {-1, -1};
     checked("pipe2", ::pipe2(ends, O_CLOEXEC));
-    reading_ = descriptor(ends[0]);
-    writing_ = descriptor(ends[1]);
+    descriptor reading(ends[0]);
+    descriptor writing(ends[1]);
+    reading_ = above_standard(std::move(reading)); // the worker closes both once one is its standard error
+    writing_ = above_standard(std::move(writing));
     checked("fcntl", ::fcntl(reading_.get(), F_SETFL, O_NONBLOCK)); // the worker's end may block
 }
 

@@ -116,15 +116,16 @@ void process_host::ask(const fork_server_request& request) const {
     signal_helper(server_, SIGCONT);
 }
 
-// The end of file for whoever holds the other end; which only a running process sees, so it is continued if
-// somebody has stopped it.
 void process_host::close() {
     const std::scoped_lock lock(closing_);
     closed_ = true;
     kill_server_at_ = clock::now() + helper_patience;
-    ::shutdown(socket_.get(), SHUT_WR);
-    signal_helper(server_, SIGCONT);
+    tell_helper_to_go(socket_, server_);
     interrupt(); // who already waits for an event does not know of the time at which to kill
+}
+
+void process_host::wake() {
+    signal_helper(server_, SIGCONT);
 }
 
 void process_host::interrupt() {

@@ -37,6 +37,7 @@ public:
     void start(std::uint32_t seat, std::uint32_t incarnation) override;
     void kill(std::uint32_t seat, std::uint32_t incarnation) override;
     void close() override;
+    void wake() override;
     void interrupt() override;
     host_event next_event(std::int64_t patience_ns) override;
     bool restart() override;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <forkflow/nodes/above_standard.hpp>
 #include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/shared_mapping.hpp>
@@ -6,7 +7,6 @@
 
 #include <boost/interprocess/detail/os_file_functions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -51,10 +51,8 @@ struct memory_file {
 };
 
 descriptor made_memory_file(std::size_t bytes) {
-    descriptor file(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC)));
-    if (file.get() <= STDERR_FILENO) { // the application has closed it, and may yet write to it
-        file = descriptor(checked("fcntl", ::fcntl(file.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)));
-    }
+    descriptor file =
+        above_standard(descriptor(checked("memfd_create", ::memfd_create("forkflow", MFD_CLOEXEC))));
     resize(file.get(), bytes);
     return file;
 }

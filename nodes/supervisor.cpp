@@ -144,8 +144,11 @@ std::int64_t supervisor::tend() {
         }
         patience = std::min(patience, std::int64_t{cancel_look_.left(now).count()});
     }
-    if (watch_.stands_still() && purged_.empty() && any_wild()) { // another message may keep it up
-        begin_purge();
+    if (watch_.stands_still()) {
+        host_.wake();                        // its owner may have died, and nobody been told
+        if (purged_.empty() && any_wild()) { // another message may keep it up
+            begin_purge();
+        }
     }
     const auto not_beyond = [&patience](std::int64_t left) {
         patience = patience < 0 ? left : std::min(patience, left);

@@ -45,6 +45,8 @@ public:
     virtual void kill(std::uint32_t seat, std::uint32_t incarnation) = 0;
     /// Kills all workers and ends the host; `closed` will be told.
     virtual void close() = 0;
+    /// Lets the host go on if somebody has stopped it: a death may be waiting to be told.
+    virtual void wake() {}
     /// Lets next_event return early.
     virtual void interrupt() = 0;
     /// Waits for an event, at most `patience_ns` (negative: for ever).

@@ -195,12 +195,17 @@ public:
 
     /// Gets the first outcome, as get does.
     explicit iterator(ordered_process_queue& from)
-        : from_(&from)
-        , current_(from.get()) {}
+        : from_(&from) {
+        ++*this;
+    }
 
     [[nodiscard]] Output& operator*() const noexcept { return *current_; }
     iterator& operator++() {
-        current_ = from_->get();
+        get_result<Output> next = from_->get();
+        current_.reset(); // not assigned: an Output may be nothing that can be
+        if (next) {
+            current_.emplace(*std::move(next));
+        }
         return *this;
     }
     void operator++(int) { ++*this; }
@@ -210,7 +215,7 @@ public:
 
 private:
     ordered_process_queue* from_;
-    mutable get_result<Output> current_; ///< an iterator's constness is not that of what it shows
+    mutable std::optional<Output> current_; ///< an iterator's constness is not that of what it shows
 };
 
 template <detail::has_signature Body>

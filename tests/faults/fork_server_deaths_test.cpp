@@ -9,11 +9,14 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
 
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace fork_server_deaths_test {
@@ -174,6 +177,59 @@ TEST_CASE("A pool whose fork server dies while the fork_server is stopped fails,
         return message >= 50 && found.kind == failure_kind::pool_failed;
     }) == "");
     ::kill(stopped, SIGCONT);
+}
+
+namespace {
+
+/// Notes how children of this process end while it lives, as far as they are `watched`.
+class noted_end {
+public:
+    explicit noted_end(::pid_t watched) {
+        watched_ = watched;
+        how_ = 0;
+        struct sigaction action {};
+        action.sa_sigaction = [](int, siginfo_t* child, void*) {
+            if (child->si_pid == watched_) {
+                how_ = child->si_code;
+            }
+        };
+        action.sa_flags = SA_SIGINFO | SA_RESTART;
+        ::sigaction(SIGCHLD, &action, &before_);
+    }
+    ~noted_end() { ::sigaction(SIGCHLD, &before_, nullptr); }
+    noted_end(const noted_end&) = delete;
+    noted_end& operator=(const noted_end&) = delete;
+
+    /// CLD_EXITED, CLD_KILLED, …; 0: it has not ended.
+    [[nodiscard]] static int how() { return how_; }
+
+private:
+    static inline volatile std::sig_atomic_t watched_ = 0; // a handler gets no context
+    static inline volatile std::sig_atomic_t how_ = 0;
+    struct sigaction before_ {};
+};
+
+} // namespace
+
+TEST_CASE("A fork_server leaves by itself when it is destroyed, though a child of the program lives on") {
+    const bounded_test bounds;
+    auto early = std::make_unique<fork_server>();
+    ::pid_t leaving = 0;
+    REQUIRE(forkflow_test::comes_true_within(10s, [&] { return (leaving = process_named(launcher)) > 0; }));
+    const ::pid_t child = ::fork(); // it holds all descriptors of the program, those of the fork_server too
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::pause();
+        ::_exit(0);
+    }
+    REQUIRE(child > 0);
+    {
+        const noted_end end(leaving);
+        early.reset();
+        CHECK(noted_end::how() == CLD_EXITED);
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("child: nodes of two fork_servers are at work for ever", "[.child]") {

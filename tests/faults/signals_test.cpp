@@ -180,6 +180,28 @@ TEST_CASE("A deadline ends a hung body although somebody has stopped the fork se
     CHECK(line.outcomes()[5].index() == 1);
 }
 
+TEST_CASE("A worker's death comes out without a deadline although somebody has stopped the fork server") {
+    const bounded_test bounds;
+    const shared_flags flags(1); // 0: the fork server is stopped
+    number_line line(pool_options{.workers = 2, .attempts = 1}, [&](number message) {
+        if (message == 3) {
+            ::kill(::getppid(), SIGSTOP);
+            flags.set(0);
+        }
+        if (message == 5) {
+            flags.wait_for(0);
+            ::raise(SIGKILL);
+        }
+        return message;
+    });
+    line.put(0, 10);
+    line.finish();
+    CHECK(line.fault(10, [](number message, const failure& found) {
+        return message == 5 && found.kind == failure_kind::crashed && found.signal == SIGKILL;
+    }) == "");
+    CHECK(line.outcomes()[5].index() == 1);
+}
+
 TEST_CASE("A node whose fork server or workers somebody has stopped can be destroyed") {
     const bounded_test bounds;
     for (const bool server : {true, false}) {
@@ -247,6 +269,55 @@ TEST_CASE(
                                            [&] { return waiter != 0 && forkflow_test::is_asleep(waiter); }));
     host.close();
     waiting.join(); // ends; how long it takes is the watchdog's business
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Real-time signals, for which the C library has no words
+
+TEST_CASE("A body that dies of a real-time signal is a failure in its place that names the signal") {
+    const bounded_test bounds;
+    for (const int signal : {SIGRTMIN, SIGRTMAX}) {
+        number_line line(pool_options{.workers = 2, .attempts = 1}, [=](number message) {
+            if (message == 5) {
+                ::raise(signal);
+            }
+            return message;
+        });
+        line.put(0, 10);
+        line.finish();
+        CHECK(line.fault(10, [&](number message, const failure& found) {
+            return message == 5 && found.kind == failure_kind::crashed && found.signal == signal &&
+                   found.what ==
+                       "the worker was killed by signal " + std::to_string(signal) + " (real-time signal)";
+        }) == "");
+        CHECK(line.outcomes()[5].index() == 1);
+    }
+}
+
+TEST_CASE("A worker that waits for a message and dies of a real-time signal costs nothing") {
+    const bounded_test bounds;
+    number_line line(pool_options{.workers = 1, .attempts = 1}, itself);
+    line.put(0, 10);
+    line.finish();
+    const std::vector<::pid_t> workers = forkflow_test::workers_of(::getpid());
+    REQUIRE(workers.size() == 1);
+    REQUIRE(::kill(workers[0], SIGRTMIN + 3) == 0);
+    CHECK(forkflow_test::comes_true_within(10s, [&] { return line.statistics().deaths == 1; }));
+    line.put(10, 20);
+    line.finish();
+    CHECK(line.fault(20) == "");
+}
+
+TEST_CASE("A worker_init that dies of a real-time signal fails the pool, which says so") {
+    const bounded_test bounds;
+    number_line line(pool_options{.workers = 1, .worker_init = [] { ::raise(SIGRTMIN); }}, itself);
+    line.put(0, 1);
+    line.finish();
+    CHECK(line.fault(1, [](number, const failure& found) {
+        return found.kind == failure_kind::pool_failed &&
+               found.what.find("(real-time signal) in worker_init") != std::string::npos;
+    }) == "");
+    CHECK(line.outcomes()[0].index() == 1);
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Markers: alternatives that the body does not take. They keep their place, and never leave this process.
+#include "support/brittle_marker.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/recorder.hpp"
@@ -19,6 +20,7 @@
 namespace markers_test {
 
 using forkflow_test::bounded_test;
+using forkflow_test::brittle_marker;
 using forkflow_test::recorder;
 using forkflow_test::shared_flags;
 
@@ -168,6 +170,32 @@ TEST_CASE("Markers alone pass through, in order, while all workers are busy with
     }
     CHECK(wrong == 0);
     CHECK(node.statistics().markers == count);
+}
+
+TEST_CASE("A marker whose move throws is a failure in its place") {
+    const bounded_test bounds;
+    using message = std::variant<std::uint32_t, brittle_marker>;
+    using outcome = std::variant<std::uint32_t, brittle_marker, forkflow::failure>;
+    const shared_flags released(1);
+    tbb::flow::graph graph;
+    forkflow::ordered_process_node<message, outcome> node(graph, 1, [&](std::uint32_t number) {
+        released.wait_for(0);
+        return number;
+    });
+    const recorder<outcome> results(graph, node);
+    node.try_put(std::uint32_t{0});
+    node.try_put(brittle_marker());
+    node.try_put(std::uint32_t{2});
+    brittle_marker::next_move_throws = true;
+    released.set(0);
+    graph.wait_for_all();
+    const std::vector<outcome> all = results.values();
+    REQUIRE(all.size() == 3);
+    CHECK(std::get<std::uint32_t>(all[0]) == 0);
+    CHECK(forkflow_test::is_of_brittle_marker(std::get<forkflow::failure>(all[1]), 1));
+    CHECK(std::get<std::uint32_t>(all[2]) == 2);
+    CHECK(node.statistics().failures == 1);
+    CHECK(node.statistics().markers == 0);
 }
 
 TEST_CASE("A marker is never counted against the requests, only against what may be in flight") {

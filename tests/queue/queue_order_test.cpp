@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What goes into a queue comes out in the same order, whatever it takes to run, and whoever puts and gets.
+#include "support/brittle_marker.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/sanitized.hpp"
@@ -26,6 +27,7 @@ using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow::pool_options;
 using forkflow_test::bounded_test;
+using forkflow_test::brittle_marker;
 using forkflow_test::shared_flags;
 
 namespace {
@@ -52,7 +54,26 @@ std::vector<number> first_numbers(number count) {
     return numbers;
 }
 
+/// Can be moved, and not assigned.
+struct sealed_number {
+    const number value;
+};
+
 } // namespace
+
+} // namespace queue_order_test
+
+template <>
+struct forkflow::codec<queue_order_test::sealed_number> {
+    static void encode(const queue_order_test::sealed_number& message, writer& to) {
+        to.write_value(message.value);
+    }
+    static queue_order_test::sealed_number decode(reader& from) {
+        return {.value = from.read_value<queue_order_test::number>()};
+    }
+};
+
+namespace queue_order_test {
 
 TEST_CASE("The types of a queue follow from its body") {
     const bounded_test bounds;
@@ -92,6 +113,25 @@ TEST_CASE("Messages leave in arrival order whatever the order in which their bod
     } while (std::ranges::next_permutation(order).found);
 }
 
+TEST_CASE("Outcomes that cannot be assigned are got, set aside and iterated over like others") {
+    const bounded_test bounds;
+    static_assert(!std::is_move_assignable_v<sealed_number>);
+    forkflow::ordered_process_queue queue(pool_options{.workers = 2, .window = 2},
+                                          [](number message) { return sealed_number{message}; });
+    for (number message = 0; message < 4; ++message) {
+        REQUIRE(queue.put(message, 60s));
+    }
+    REQUIRE(queue.join(60s));
+    queue.stop();
+    CHECK(queue.get().value().value == 0);
+    CHECK(queue.get(60s)->value == 1);
+    number next = 2;
+    for (const sealed_number& outcome : queue) {
+        CHECK(outcome.value == next++);
+    }
+    CHECK(next == 4);
+}
+
 TEST_CASE("Sequences that wrap keep the order") {
     const bounded_test bounds;
     for (const forkflow::nodes::sequence first : {0U - 1, 0U - 150, 0x80000000U - 150}) {
@@ -107,6 +147,24 @@ TEST_CASE("Sequences that wrap keep the order") {
         CHECK(rest_of(queue) == first_numbers(300));
         producer.join();
     }
+}
+
+TEST_CASE("A marker whose move throws is a failure in its place, and holds up nobody") {
+    const bounded_test bounds;
+    using item = std::variant<number, brittle_marker>;
+    using outcome = std::variant<number, brittle_marker, failure>;
+    forkflow::ordered_process_queue<item, outcome> queue(1, itself);
+    REQUIRE(queue.put(number{0}));
+    REQUIRE(queue.put(brittle_marker()));
+    REQUIRE(queue.put(number{2}));
+    queue.stop();
+    CHECK(std::get<number>(queue.get(60s).value()) == 0);
+    brittle_marker::next_move_throws = true;
+    CHECK(forkflow_test::is_of_brittle_marker(std::get<failure>(queue.get(60s).value()), 1));
+    CHECK(std::get<number>(queue.get(60s).value()) == 2);
+    CHECK(queue.get(60s).ended());
+    CHECK(queue.statistics().failures == 1);
+    CHECK(queue.statistics().markers == 0);
 }
 
 TEST_CASE("Markers keep their place among messages") {

@@ -64,9 +64,9 @@ public:
 
     get_result<Output> get_until(time_point deadline) {
         std::unique_lock lock(stream_.collecting());
-        std::optional<taken_outcome<Output>> outcome = take();
+        std::optional<taken_outcome<Output>> outcome;
         bool has_looked = false;
-        for (bool in_time = true; !outcome && !ended() && in_time; outcome = take()) {
+        for (bool in_time = true; !take(outcome) && !ended() && in_time;) {
             in_time = wait_for_outcome(lock, deadline, has_looked);
         }
         const get_status status = outcome   ? get_status::outcome
@@ -194,23 +194,24 @@ private:
 
     // --- getters, with collecting held
 
-    std::optional<taken_outcome<Output>> take() {
-        std::optional<taken_outcome<Output>> outcome;
+    /// Takes the next outcome into `outcome`; an Output may be nothing that can be assigned. False: it is not
+    /// there.
+    bool take(std::optional<taken_outcome<Output>>& outcome) {
         if (set_aside_.empty()) {
-            outcome = stream_.try_take();
-            taken_ += outcome ? 1U : 0U;
-        } else {
-            outcome = std::move(set_aside_.front());
-            set_aside_.pop_front();
-            set_aside_count_.store(set_aside_.size());
+            const bool there = stream_.try_take(outcome);
+            taken_ += there ? 1U : 0U;
+            return there;
         }
-        return outcome;
+        outcome.emplace(std::move(set_aside_.front()));
+        set_aside_.pop_front();
+        set_aside_count_.store(set_aside_.size());
+        return true;
     }
 
     /// Takes the next outcome out of the window and keeps it for a getter. False: it is not there.
     bool set_aside_next() {
-        auto outcome = stream_.try_take();
-        if (!outcome) {
+        std::optional<taken_outcome<Output>> outcome;
+        if (!stream_.try_take(outcome)) {
             return false;
         }
         ++taken_;

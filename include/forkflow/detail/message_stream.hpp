@@ -132,16 +132,15 @@ public:
         return std::move(*made);
     }
 
-    /// Takes the next outcome, if it is there. Never blocks. As collecting in nodes::pool.
-    [[nodiscard]] std::optional<taken_outcome<Output>> try_take() {
+    /// Takes the next outcome into `taken`, if it is there. Never blocks. As collecting in nodes::pool.
+    bool try_take(std::optional<taken_outcome<Output>>& taken) {
         const std::optional<nodes::waiting_outcome> next = pool_.peek();
         if (!next) {
-            return std::nullopt;
+            return false;
         }
-        std::optional<taken_outcome<Output>> taken(std::in_place);
-        look_at(*next, *taken);
+        look_at(*next, taken.emplace());
         pool_.release(taken->counted_as);
-        return taken;
+        return true;
     }
 
     /// The same in two steps: appends the outcomes that are there to `run`, until it has `most`, or much
@@ -283,9 +282,14 @@ private:
             put_failure(taken, nodes::pool::corrupted(next));
             return;
         }
-        taken.value.emplace(call_.pass(std::move(*marker_at(next.number))));
-        taken.counted_as = nodes::pool::fate::marker;
-        marker_at(next.number).reset();
+        std::optional<Input>& marker = marker_at(next.number);
+        try {
+            taken.value.emplace(call_.pass(std::move(*marker)));
+            taken.counted_as = nodes::pool::fate::marker;
+        } catch (...) { // it may be moved from by half
+            put_not_decodable(taken, next);
+        }
+        marker.reset();
     }
 
     std::optional<Input>& marker_at(nodes::sequence number) {
@@ -316,6 +320,14 @@ private:
         }
     }
 
+    /// To be called while an exception is handled.
+    static void put_not_decodable(taken_outcome<Output>& taken, const nodes::waiting_outcome& next) {
+        failure outcome = failure_of_codec(failure_kind::not_decodable);
+        outcome.sequence = next.number;
+        outcome.attempts = next.attempts;
+        put_failure(taken, std::move(outcome));
+    }
+
     void decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
         try {
             nodes::copied_blocks copied;
@@ -328,10 +340,7 @@ private:
                 put_failure(taken, nodes::pool::overwritten(next));
             }
         } catch (...) {
-            failure outcome = failure_of_codec(failure_kind::not_decodable);
-            outcome.sequence = next.number;
-            outcome.attempts = next.attempts;
-            put_failure(taken, std::move(outcome));
+            put_not_decodable(taken, next);
         }
     }
 
