@@ -167,6 +167,22 @@ TEST_CASE("A marker whose move throws is a failure in its place, and holds up no
     CHECK(queue.statistics().markers == 0);
 }
 
+TEST_CASE("An outcome that was set aside and throws when it is got is gone, and the next get goes on") {
+    const bounded_test bounds;
+    using item = std::variant<number, brittle_marker>;
+    forkflow::ordered_process_queue<item, item> queue(1, itself);
+    REQUIRE(queue.put(number{0}));
+    REQUIRE(queue.put(brittle_marker()));
+    REQUIRE(queue.put(number{2}));
+    REQUIRE(queue.join(60s));
+    queue.stop();
+    CHECK(std::get<number>(queue.get(60s).value()) == 0);
+    brittle_marker::next_move_throws = true;
+    CHECK_THROWS_AS(queue.get(60s), std::runtime_error);
+    CHECK(std::get<number>(queue.get(60s).value()) == 2);
+    CHECK(queue.get(60s).ended());
+}
+
 TEST_CASE("Markers keep their place among messages") {
     const bounded_test bounds;
     struct batch_done {

@@ -14,7 +14,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -143,6 +143,8 @@ public:
     }
 
 private:
+    using kept_outcomes = std::list<std::optional<taken_outcome<Output>>>;
+
     // --- putters, with arriving_ held
 
     std::optional<nodes::sequence> try_reserve(const Input& message) {
@@ -202,20 +204,21 @@ private:
             taken_ += there ? 1U : 0U;
             return there;
         }
-        outcome.emplace(std::move(set_aside_.front()));
-        set_aside_.pop_front();
+        kept_outcomes first; // out of the list before it is moved from, which may throw
+        first.splice(first.end(), set_aside_, set_aside_.begin());
         set_aside_count_.store(set_aside_.size());
+        outcome.emplace(std::move(*first.front()));
         return true;
     }
 
     /// Takes the next outcome out of the window and keeps it for a getter. False: it is not there.
     bool set_aside_next() {
-        std::optional<taken_outcome<Output>> outcome;
-        if (!stream_.try_take(outcome)) {
+        kept_outcomes next(1);
+        if (!stream_.try_take(next.front())) {
             return false;
         }
         ++taken_;
-        set_aside_.push_back(std::move(*outcome));
+        set_aside_.splice(set_aside_.end(), next);
         set_aside_count_.store(set_aside_.size());
         if (watchers_.load() > 0) {
             hand_on_outcome();
@@ -300,7 +303,7 @@ private:
     std::atomic<std::size_t> watchers_{0}; ///< who waits for the next outcome; the descriptor counts as one
     std::size_t joiners_ = 0;
     std::uint64_t taken_ = 0;                     ///< how many outcomes were taken out of the window
-    std::deque<taken_outcome<Output>> set_aside_; ///< by join, in order, older than all in the window
+    kept_outcomes set_aside_;                     ///< by join, in order, older than all in the window
     std::atomic<std::size_t> set_aside_count_{0}; ///< for putters
     std::optional<nodes::ready_descriptor> readable_;
 
