@@ -112,8 +112,9 @@ public:
         return !queue_.empty() || waiters_.load() > 0 || !predecessors_.empty();
     }
 
-    [[nodiscard]] nodes::room_ring wanted_ring() const noexcept {
-        return in_a_hurry_.load() ? nodes::room_ring::soon : nodes::room_ring::late;
+    [[nodiscard]] nodes::room_ring wanted_ring() const {
+        const std::scoped_lock lock(mutex_);
+        return in_a_hurry_ && queue_.empty() ? nodes::room_ring::soon : nodes::room_ring::late;
     }
 
     /// Lets callers of put try again, the one that runs the pump among them. False: there is no room.
@@ -321,8 +322,8 @@ private:
                 helped_behind = true; // for what they asked for before this thread could be handed it
             } else if (Queueing && held_up() && arena_wait::possible()) {
                 return false;
-            } else if (!changed_.wait_until(lock, in_a_hurry_.load() ? deadline : patient_until, called) &&
-                       clock::now() < deadline && !in_a_hurry_.exchange(true)) {
+            } else if (!changed_.wait_until(lock, in_a_hurry_ ? deadline : patient_until, called) &&
+                       clock::now() < deadline && !std::exchange(in_a_hurry_, true)) {
                 help(lock, {&schedule_, nullptr}); // it asks for the other ring
             }
         }
@@ -364,17 +365,19 @@ private:
             changed_.notify_one();
             return;
         }
-        const std::deque<wanted_pump> left = std::exchange(wanted_, {});
-        lock.unlock();
-        for (const wanted_pump& one : left) {
+        while (!wanted_.empty()) {
+            const wanted_pump one = wanted_.front();
+            wanted_.pop_front();
+            lock.unlock();
             one.leave_to_task();
+            lock.lock();
         }
     }
 
     /// That there is room. With the mutex held.
     void tell_waiters() {
         waiters_.store(0);
-        in_a_hurry_.store(false);
+        in_a_hurry_ = false;
         ++room_signals_;
         changed_.notify_all();
         arena_waits_.release();
@@ -482,7 +485,7 @@ private:
 
     std::atomic<std::size_t> waiters_{0};  ///< callers of put that wait for a signal; changes under mutex_
     std::atomic<std::size_t> sleepers_{0}; ///< those of them that sleep, or are about to
-    std::atomic<bool> in_a_hurry_{false};  ///< one of them has waited in vain for a late ring
+    bool in_a_hurry_ = false;              ///< one of them has waited in vain for a late ring
     std::deque<wanted_pump> wanted_;       ///< for sleepers to run
     std::uint64_t room_signals_ = 0;
     std::uint64_t held_up_signals_ = 0;

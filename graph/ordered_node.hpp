@@ -311,11 +311,15 @@ private:
         if (schedule_.request_of_runner()) { // which holds collecting most of the time
             return;
         }
-        std::size_t dropped = 0;
+        struct removal { // at the end, also if there is no memory for a task
+            wait_hold& hold;
+            std::size_t messages = 0;
+            ~removal() { hold.remove(messages); }
+        } dropped{hold_};
         for (;;) {
             std::unique_lock lock(stream_->collecting());
-            dropped += drop_stale();
-            const bool live = hold_.count() > stale_ + dropped;
+            dropped.messages += drop_stale();
+            const bool live = hold_.count() > stale_ + dropped.messages;
             lock.unlock();
             // The pump registers once it is through.
             if ((live || !predecessors_.empty()) && request_if_held([this] { arrivals_.request_pump(); })) {
@@ -326,9 +330,13 @@ private:
                 break;
             }
         }
+        tell_of_room();
+    }
+
+    /// Those who wait in put: that there is room, or else by a ring once there is.
+    void tell_of_room() {
         while (arrivals_.signal_room() && !stream_->arm_for_room(arrivals_.wanted_ring())) {
         }
-        hold_.remove(dropped);
     }
 
     /// Calls `request`, which asks for the pump, unless the graph is idle: it may then be destroyed at any
@@ -376,7 +384,7 @@ private:
         }
         hold_.resume();
         hold_.remove(dropped);
-        arrivals_.signal_room();
+        tell_of_room();
     }
 
     void reset_node(tbb::flow::reset_flags flags) override {

@@ -374,12 +374,15 @@ struct wanted_pump {
         const held_message its_graph(hold, std::adopt_lock);
         schedule->request_and_help(as);
     }
-    void leave_to_task() const {
+    void leave_to_task() const noexcept {
         const held_message its_graph(hold, std::adopt_lock);
         try {
             schedule->request();
         } catch (...) { // no memory for a task
-            schedule->request_and_help(pump_schedule::runner::guest);
+            try {
+                schedule->request_and_help(pump_schedule::runner::guest);
+            } catch (...) { // nor to tell the graph what its pump has thrown
+            }
         }
     }
 };

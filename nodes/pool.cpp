@@ -160,7 +160,8 @@ void pool::see_to_memory(waiting_outcome& outcome) {
 failure pool::take_failure(const waiting_outcome& outcome) {
     failure taken;
     if (outcome.state == message_state::failed) {
-        taken = failures_.take(outcome.number).value_or(corrupted(outcome));
+        std::optional<failure> kept = failures_.take(outcome.number);
+        taken = kept ? std::move(*kept) : told([&] { return corrupted(outcome); });
     } else {
         try {
             if (!outcome.in_memory) {

@@ -11,8 +11,8 @@ namespace forkflow::nodes {
 /// workers lack bytes or places. That lets no worker wait that could work; but a thread shall not sleep on.
 enum class room_ring { soon, late };
 
-/// So long a thread waits for a late ring; then it asks for one that comes soon. So it is rung only once more
-/// in this time at the most.
+/// So long a thread waits for a late ring; then it asks for one that comes soon. While one that has asked
+/// sleeps, each place rings.
 inline constexpr std::chrono::milliseconds late_ring_patience(1);
 
 } // namespace forkflow::nodes

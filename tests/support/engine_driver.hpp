@@ -31,8 +31,8 @@ struct seen_outcome {
 /// All faults of these outcomes, one a line; empty if each is what it should be.
 inline std::string faults(const std::vector<seen_outcome>& outcomes) {
     std::string all;
-    for (const seen_outcome& outcome : outcomes) {
-        all += outcome.fault.empty() ? "" : outcome.fault + "\n";
+    for (const seen_outcome& one : outcomes) {
+        all += one.fault.empty() ? "" : one.fault + "\n";
     }
     return all;
 }
@@ -59,8 +59,8 @@ public:
     std::uint64_t reserve(forkflow::nodes::message_kind kind = forkflow::nodes::message_kind::request) {
         for (;;) {
             const std::uint64_t seen = signals();
-            if (const auto number = pool_.try_reserve(kind)) {
-                return *number - first_; // no test puts more than 2^32 messages
+            if (const auto reserved = pool_.try_reserve(kind)) {
+                return *reserved - first_; // no test puts more than 2^32 messages
             }
             const std::scoped_lock arming(arming_); // one registration at a time, as a node's pump does
             if (pool_.arm_for_room()) {
@@ -71,10 +71,10 @@ public:
         }
     }
     void commit(std::uint64_t index, std::uint64_t producer = 0) {
-        const auto number = number_of(index);
-        forkflow::nodes::byte_writer to = pool_.writer(number);
+        const auto reserved = number_of(index);
+        forkflow::nodes::byte_writer to = pool_.writer(reserved);
         write_request(to, {index, producer});
-        pool_.commit_request(number, to);
+        pool_.commit_request(reserved, to);
     }
     void put(std::uint64_t producer = 0) { commit(reserve(), producer); }
     void put_many(std::size_t count) {
@@ -131,28 +131,28 @@ private:
         return options;
     }
     bool take_one(std::vector<seen_outcome>& taken) {
-        const auto outcome = pool_.peek();
-        if (!outcome) {
+        const auto waiting = pool_.peek();
+        if (!waiting) {
             return false;
         }
-        seen_outcome seen{.index = emitted_++, .state = outcome->state, .attempts = outcome->attempts};
+        seen_outcome seen{.index = emitted_++, .state = waiting->state, .attempts = waiting->attempts};
         using fate = forkflow::nodes::pool::fate;
         fate counted_as = fate::marker;
-        if (outcome->number != number_of(seen.index)) {
-            seen.fault = "sequence " + std::to_string(outcome->number) + " left in place of " +
+        if (waiting->number != number_of(seen.index)) {
+            seen.fault = "sequence " + std::to_string(waiting->number) + " left in place of " +
                          std::to_string(number_of(seen.index));
-        } else if (forkflow::nodes::pool::is_failure(*outcome)) {
+        } else if (forkflow::nodes::pool::is_failure(*waiting)) {
             counted_as = fate::failure;
             seen.failed = true;
-            seen.failure = pool_.take_failure(*outcome);
-        } else if (outcome->state == forkflow::nodes::message_state::published) {
+            seen.failure = pool_.take_failure(*waiting);
+        } else if (waiting->state == forkflow::nodes::message_state::published) {
             counted_as = fate::result;
-            seen.fault = check_result(outcome->payload, seen.index, seen.producer, longer_results);
-            if (!pool_.is_intact(*outcome)) { // only now: what was read before is what counts
+            seen.fault = check_result(waiting->payload, seen.index, seen.producer, longer_results);
+            if (!pool_.is_intact(*waiting)) { // only now: what was read before is what counts
                 counted_as = fate::failure;
                 seen.fault.clear();
                 seen.failed = true;
-                seen.failure = forkflow::nodes::pool::overwritten(*outcome);
+                seen.failure = forkflow::nodes::pool::overwritten(*waiting);
             }
         }
         pool_.release(counted_as);

@@ -80,9 +80,9 @@ void a_stream_arrives_whole_and_in_order(const stream_shape& shape) {
     REQUIRE(outcomes.size() == total);
     CHECK(faults(outcomes).empty());
     std::vector<std::size_t> of_producer(shape.producers + 1);
-    for (const seen_outcome& outcome : outcomes) {
-        CHECK((!outcome.failed && outcome.attempts == 1));
-        ++of_producer.at(outcome.producer);
+    for (const seen_outcome& one : outcomes) {
+        CHECK((!one.failed && one.attempts == 1));
+        ++of_producer.at(one.producer);
     }
     for (unsigned i = 1; i <= shape.producers; ++i) {
         CHECK(of_producer[i] <= shape.messages); // empty results do not tell whose they are
@@ -108,8 +108,8 @@ void markers_keep_their_place_among_messages() {
     const auto outcomes = tested.collect(total);
     producer.join();
     CHECK(faults(outcomes).empty());
-    for (const seen_outcome& outcome : outcomes) {
-        CHECK((outcome.state == message_state::marker) == is_marker(outcome.index));
+    for (const seen_outcome& one : outcomes) {
+        CHECK((one.state == message_state::marker) == is_marker(one.index));
     }
     // A marker waits for nobody: it leaves a pool whose workers have never been asked.
     CHECK(tested.statistics().markers ==
@@ -132,8 +132,8 @@ void at_most_requests_run_and_at_most_window_wait() {
     CHECK_FALSE(tested.pool().try_reserve(message_kind::request).has_value());
     // Markers need no worker: all sequences in flight are the bound.
     std::size_t markers = 0;
-    while (const auto number = tested.pool().try_reserve(message_kind::marker)) {
-        tested.pool().commit_marker(*number);
+    while (const auto reserved = tested.pool().try_reserve(message_kind::marker)) {
+        tested.pool().commit_marker(*reserved);
         ++markers;
     }
     CHECK(markers == 3);
@@ -264,18 +264,18 @@ void what_a_body_throws_becomes_a_failure_in_its_place() {
     const auto outcomes = tested.collect(200);
     producer.join();
     CHECK(faults(outcomes).empty());
-    for (const seen_outcome& outcome : outcomes) {
-        CAPTURE(outcome.index);
-        CHECK(outcome.failed == (outcome.index % 10 == 3 || outcome.index % 10 == 6));
-        CHECK(outcome.attempts == 1);
-        if (outcome.failed) {
-            CHECK(outcome.failure.kind == failure_kind::threw);
-            CHECK(outcome.failure.sequence == outcome.index);
-            CHECK(outcome.failure.pid > 0);
-            CHECK_FALSE(outcome.failure.stack_trace.empty());
-            const bool standard = outcome.index % 10 == 3;
-            CHECK(outcome.failure.exception_type == (standard ? "std::out_of_range" : "int"));
-            CHECK(outcome.failure.what == (standard ? "message " + std::to_string(outcome.index) : ""));
+    for (const seen_outcome& one : outcomes) {
+        CAPTURE(one.index);
+        CHECK(one.failed == (one.index % 10 == 3 || one.index % 10 == 6));
+        CHECK(one.attempts == 1);
+        if (one.failed) {
+            CHECK(one.failure.kind == failure_kind::threw);
+            CHECK(one.failure.sequence == one.index);
+            CHECK(one.failure.pid > 0);
+            CHECK_FALSE(one.failure.stack_trace.empty());
+            const bool standard = one.index % 10 == 3;
+            CHECK(one.failure.exception_type == (standard ? "std::out_of_range" : "int"));
+            CHECK(one.failure.what == (standard ? "message " + std::to_string(one.index) : ""));
         }
     }
     CHECK(tested.statistics().failures == 40);
@@ -300,12 +300,12 @@ void what_does_not_fit_becomes_a_failure_in_its_place() {
                                        {241, 241}, {5, 0},   {9, 100'000}};
     std::vector<forkflow::failure> failures;
     for (const shape& each : shapes) {
-        const auto number = tested.pool().try_reserve(message_kind::request);
-        REQUIRE(number.has_value());
-        forkflow::nodes::byte_writer to = tested.pool().writer(*number);
+        const auto reserved = tested.pool().try_reserve(message_kind::request);
+        REQUIRE(reserved.has_value());
+        forkflow::nodes::byte_writer to = tested.pool().writer(*reserved);
         to.write_value(each.result);
         write_pattern(to, 2, each.request - 4);
-        tested.pool().commit_request(*number, to);
+        tested.pool().commit_request(*reserved, to);
     }
     const auto outcomes = tested.collect(shapes.size()); // what check_result says of these is not meant
     for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -334,8 +334,8 @@ void workers_are_replaced_after_their_share_of_messages(std::size_t workers, std
         producer.join();
         messages += 60;
         CHECK(faults(outcomes).empty());
-        for (const seen_outcome& outcome : outcomes) {
-            CHECK(outcome.attempts == 1);
+        for (const seen_outcome& one : outcomes) {
+            CHECK(one.attempts == 1);
         }
     }
     CHECK(tested.world().passages(step::retiring) <= messages / share);

@@ -66,23 +66,19 @@ public:
         std::unique_lock lock(stream_.collecting());
         std::optional<taken_outcome<Output>> outcome;
         bool has_looked = false;
-        for (bool in_time = true; !take(outcome) && !ended() && in_time;) {
-            in_time = wait_for_outcome(lock, deadline, has_looked);
+        try {
+            for (bool in_time = true; !take(outcome) && !ended() && in_time;) {
+                in_time = wait_for_outcome(lock, deadline, has_looked);
+            }
+        } catch (
+            ...) { // what has left nevertheless has made room, and what is still there is somebody else's
+            hand_on_after_get(lock, true);
+            throw;
         }
         const get_status status = outcome   ? get_status::outcome
                                   : ended() ? get_status::ended
                                             : get_status::timed_out;
-        // Read by a write: a putter that counts itself in later finds the room that was made here.
-        const bool putters_sleep = outcome && sleeping_putters_.fetch_add(0) > 0;
-        if (watchers_.load() > 0 || putters_sleep) {
-            hand_on_outcome();
-        }
-        const bool was_full = inside() + 1 == bound() || stream_.options().window_bytes != 0;
-        lock.unlock();
-        if (putters_sleep && was_full) { // elsewise room comes when a worker is through, who rings
-            const std::scoped_lock arriving(arriving_);
-            hand_on_room();
-        }
+        hand_on_after_get(lock, outcome.has_value());
         return unwrapped(std::move(outcome), status);
     }
 
@@ -195,6 +191,21 @@ private:
     }
 
     // --- getters, with collecting held
+
+    /// Unlocks. `took`: one has left.
+    void hand_on_after_get(std::unique_lock<nodes::polite_mutex>& lock, bool took) {
+        // Read by a write: a putter that counts itself in later finds the room that was made here.
+        const bool putters_sleep = took && sleeping_putters_.fetch_add(0) > 0;
+        if (watchers_.load() > 0 || putters_sleep) {
+            hand_on_outcome();
+        }
+        const bool was_full = inside() + 1 == bound() || stream_.options().window_bytes != 0;
+        lock.unlock();
+        if (putters_sleep && was_full) { // elsewise room comes when a worker is through, who rings
+            const std::scoped_lock arriving(arriving_);
+            hand_on_room();
+        }
+    }
 
     /// Takes the next outcome into `outcome`; an Output may be nothing that can be assigned. False: it is not
     /// there.
