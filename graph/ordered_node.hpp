@@ -6,6 +6,7 @@
 
 #include <forkflow/graph/arrivals.hpp>
 #include <forkflow/graph/predecessors.hpp>
+#include <forkflow/graph/protocol.hpp>
 #include <forkflow/graph/pump_schedule.hpp>
 #include <forkflow/graph/successors.hpp>
 #include <forkflow/graph/wait_hold.hpp>
@@ -160,7 +161,7 @@ private:
         try {
             disarm();
             while (complete_.load()) {
-                if (schedule_.graph_cancelled()) {
+                if (is_being_cancelled(this->my_graph)) {
                     abandon();
                     break;
                 }

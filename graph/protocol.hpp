@@ -65,4 +65,26 @@ public:
 #endif
 };
 
+namespace detail {
+
+/// Names a member that is private, by the rule that an explicit instantiation may.
+template <class Tag, typename Tag::type Member>
+struct private_member {
+    friend typename Tag::type member_of(Tag) { return Member; }
+};
+struct context_of_graph {
+    using type = tbb::task_group_context* tbb::flow::graph::*;
+    friend type member_of(context_of_graph);
+};
+template struct private_member<context_of_graph, &tbb::flow::graph::my_context>;
+
+} // namespace detail
+
+/// Whether the graph has been cancelled, or an exception has ended it, and nobody has waited for that yet:
+/// graph::is_cancelled() says so only afterwards. What oneTBB says of the calling thread would not do, as
+/// that may be in a task of somebody else. oneTBB has no function that gives a graph's context.
+inline bool is_being_cancelled(tbb::flow::graph& g) {
+    return (g.*member_of(detail::context_of_graph()))->is_group_execution_cancelled();
+}
+
 } // namespace forkflow::graph

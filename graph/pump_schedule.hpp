@@ -8,8 +8,6 @@
 #include <forkflow/graph/wait_hold.hpp>
 
 #include <oneapi/tbb/flow_graph.h>
-#include <oneapi/tbb/task.h>
-#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <chrono>
@@ -73,16 +71,8 @@ public:
         }
     }
 
-    /// Whether the graph is cancelled. What oneTBB says of the calling thread would not do: a helper or guest
-    /// may be in a task of somebody else, who is cancelled while the graph is not. Until a task of the pump
-    /// has run, nobody knows which context is the graph's, and the answer is false.
-    [[nodiscard]] bool graph_cancelled() const noexcept {
-        tbb::task_group_context* const of_graph = context_.load();
-        return of_graph != nullptr && of_graph->is_group_execution_cancelled();
-    }
-
-    /// A request for which there will be a task, also if a helper runs the pump: it is swallowed if the graph
-    /// is cancelled, and tells which context is the graph's if not.
+    /// A request for which there will be a task, also if a helper runs the pump: while the graph is
+    /// cancelled, it is swallowed.
     void request_task() {
         const word seen = change([](word now) { return (now + one_request) | task_due; });
         if ((seen & task_due) == 0) {
@@ -255,9 +245,6 @@ private:
 
     /// The task begins. A helper may have been faster: then there is nothing to do, or the helper does it.
     void run_task() {
-        if (context_.load() == nullptr) {
-            context_.store(tbb::task::current_context());
-        }
         const word seen =
             change([](word now) { return (now & ~task_due) | ((now & ~flags) != 0 ? running : 0); });
         if ((seen & ~flags) != 0 && (seen & running) == 0) {
@@ -356,7 +343,6 @@ private:
     pump_function pump_;
     std::function<void()> swallowed_;
     std::atomic<word> state_{0};
-    std::atomic<tbb::task_group_context*> context_{nullptr}; ///< the graph's, for as long as there is a graph
     std::atomic<std::thread::id> runner_thread_{};
     std::mutex leaving_;
     std::size_t witnesses_ = 0;    ///< of tasks that have not been destroyed; guarded by leaving_

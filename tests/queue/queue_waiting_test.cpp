@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Waiting on a queue: time-outs, room, the end of the stream, joining, and descriptors for event loops.
+#include "support/brittle_marker.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/processes.hpp"
@@ -431,6 +432,39 @@ TEST_CASE("Options out of their range are refused by the queue as by the node") 
     const bounded_test bounds;
     CHECK_THROWS_AS(queue_of_numbers(pool_options{.workers = 5'000}, itself), std::invalid_argument);
     CHECK_THROWS_AS(queue_of_numbers(std::size_t{5'000}, itself), std::invalid_argument);
+}
+
+TEST_CASE("A get that throws makes room for who sleeps in put") {
+    const bounded_test bounds;
+    using forkflow_test::brittle_marker;
+    using item = std::variant<number, brittle_marker>;
+    forkflow::ordered_process_queue<item, item> queue({.workers = 1, .window = 1, .requests = 1}, itself);
+    REQUIRE(queue.put(brittle_marker()));
+    REQUIRE(queue.put(number{1}));
+    REQUIRE(queue.join(60s)); // what was set aside fills the bound
+    std::atomic<::pid_t> putter{0};
+    bool put = false;
+    std::thread thread([&] {
+        putter = ::gettid();
+        put = queue.put(number{2});
+    });
+    // Asleep for longer than a thread waits before it asks for a ring that comes soon.
+    const auto has_slept_twice = [&] {
+        const std::string status = "/proc/self/task/" + std::to_string(putter.load()) + "/status";
+        return putter.load() != 0 && forkflow_test::field_of(status, "voluntary_ctxt_switches:") >= 2 &&
+               forkflow_test::is_asleep(putter.load());
+    };
+    const bool slept = comes_true_within(30s, has_slept_twice);
+    brittle_marker::next_move_throws = true;
+    CHECK_THROWS_AS(queue.get(60s), std::runtime_error);
+    CHECK(std::get<number>(queue.get(60s).value()) == 1);
+    const auto last = queue.get(60s);
+    queue.stop();
+    thread.join();
+    CHECK(slept);
+    CHECK(put);
+    REQUIRE(last);
+    CHECK(std::get<number>(*last) == 2);
 }
 
 } // namespace queue_waiting_test
