@@ -26,8 +26,8 @@ struct brittle_marker {
 };
 
 /// Whether `found` says that such a marker, with this number, threw.
-inline bool is_of_brittle_marker(const forkflow::failure& found, std::uint32_t number) {
-    return found.kind == forkflow::failure_kind::not_decodable && found.sequence == number &&
+inline bool is_of_brittle_marker(const forkflow::failure& found, std::uint32_t sequence) {
+    return found.kind == forkflow::failure_kind::not_decodable && found.sequence == sequence &&
            found.exception_type == "std::runtime_error" && found.what == "too brittle";
 }
 

@@ -24,12 +24,12 @@ public:
     }
     /// Fills the request with this index, which is reserved.
     void fill(std::uint64_t index, std::size_t request_bytes, std::size_t result_bytes) {
-        const sequence number = tested.number_of(index);
-        forkflow::nodes::byte_writer to = tested.pool().writer(number);
+        const sequence reserved = tested.number_of(index);
+        forkflow::nodes::byte_writer to = tested.pool().writer(reserved);
         to.write_value(std::uint64_t{result_bytes});
         const std::vector<char> rest(request_bytes - std::min(request_bytes, sizeof(std::uint64_t)));
         to.write(rest.data(), rest.size());
-        tested.pool().commit_request(number, to);
+        tested.pool().commit_request(reserved, to);
     }
     /// Takes the next outcomes. Returns how many of them are results of another size than `result_bytes`.
     std::size_t collect(std::size_t count, std::size_t result_bytes) {

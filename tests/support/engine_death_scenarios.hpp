@@ -95,14 +95,14 @@ void one_death_costs_nothing_but_an_attempt(step here, moment when, std::size_t 
     const forkflow::statistics after = tested.statistics();
     CHECK(after.retries == (charged && !failed ? 1 : 0));
     CHECK(after.failures == (failed ? 1 : 0));
-    for (const seen_outcome& outcome : outcomes) {
-        if (outcome.failed) {
-            CHECK(outcome.failure.kind == failure_kind::crashed);
-            CHECK(outcome.failure.signal == SIGKILL);
-            CHECK(outcome.failure.attempts == 1);
+    for (const seen_outcome& one : outcomes) {
+        if (one.failed) {
+            CHECK(one.failure.kind == failure_kind::crashed);
+            CHECK(one.failure.signal == SIGKILL);
+            CHECK(one.failure.attempts == 1);
         }
-        if (workers == 1 && charged && outcome.index == place_of(when)) { // alone, it takes messages in order
-            CHECK((failed ? outcome.failed : outcome.attempts == 2));
+        if (workers == 1 && charged && one.index == place_of(when)) { // alone, it takes messages in order
+            CHECK((failed ? one.failed : one.attempts == 2));
         }
     }
 }
@@ -252,11 +252,10 @@ void a_deadly_message_costs_itself(unsigned attempts, std::size_t workers) {
     std::vector<seen_outcome> outcomes;
     put_and_collect(tested, 30, outcomes);
     CHECK(faults(outcomes).empty());
-    for (const seen_outcome& outcome : outcomes) {
-        CAPTURE(outcome.index);
-        CHECK(outcome.failed == (outcome.index % 10 == 4));
-        CHECK((outcome.failed ? outcome.failure.attempts : outcome.attempts) ==
-              (outcome.failed ? attempts : 1));
+    for (const seen_outcome& one : outcomes) {
+        CAPTURE(one.index);
+        CHECK(one.failed == (one.index % 10 == 4));
+        CHECK((one.failed ? one.failure.attempts : one.attempts) == (one.failed ? attempts : 1));
     }
     CHECK(tested.deaths_become(std::uint64_t{3} * attempts));
     CHECK(tested.statistics().retries == std::uint64_t{3} * (attempts - 1));
@@ -271,10 +270,10 @@ void a_pool_whose_workers_cannot_begin_fails() {
     engine<World> tested(options);
     std::vector<seen_outcome> outcomes;
     put_and_collect(tested, 20, outcomes);
-    for (const seen_outcome& outcome : outcomes) {
-        CAPTURE(outcome.index, outcome.failure.what);
-        REQUIRE(outcome.failure.kind == failure_kind::pool_failed);
-        REQUIRE(outcome.failure.what.find("std::runtime_error: no licence") != std::string::npos);
+    for (const seen_outcome& one : outcomes) {
+        CAPTURE(one.index, one.failure.what);
+        REQUIRE(one.failure.kind == failure_kind::pool_failed);
+        REQUIRE(one.failure.what.find("std::runtime_error: no licence") != std::string::npos);
     }
     CHECK(tested.statistics().failures == 20);
     CHECK(faults(outcomes).empty());
@@ -298,12 +297,12 @@ void a_hanging_message_times_out(unsigned attempts) {
     std::vector<seen_outcome> outcomes;
     put_and_collect(tested, 30, outcomes);
     CHECK(faults(outcomes).empty());
-    for (const seen_outcome& outcome : outcomes) {
-        CAPTURE(outcome.index);
-        REQUIRE(outcome.failed == (outcome.index == 7 || outcome.index == 20));
-        if (outcome.failed) {
-            CHECK(outcome.failure.kind == failure_kind::timed_out);
-            CHECK(outcome.failure.attempts == attempts);
+    for (const seen_outcome& one : outcomes) {
+        CAPTURE(one.index);
+        REQUIRE(one.failed == (one.index == 7 || one.index == 20));
+        if (one.failed) {
+            CHECK(one.failure.kind == failure_kind::timed_out);
+            CHECK(one.failure.attempts == attempts);
         }
     }
     CHECK(tested.statistics().deaths == 2 * attempts);
@@ -338,9 +337,9 @@ void a_withdrawal_ends_what_is_inside(step where) {
     tested.put_many(8);
     const std::vector<seen_outcome> outcomes = tested.collect(16);
     CHECK(faults(outcomes).empty());
-    for (const seen_outcome& outcome : outcomes) {
-        CAPTURE(outcome.index, outcome.failure.what);
-        REQUIRE((outcome.index < 8 || !outcome.failed));
+    for (const seen_outcome& one : outcomes) {
+        CAPTURE(one.index, one.failure.what);
+        REQUIRE((one.index < 8 || !one.failed));
     }
     CHECK(tested.statistics().retries == 0);
     CHECK(tested.statistics().in_flight == 0);

@@ -58,11 +58,11 @@ void a_death_when_condemned_is_charged_once(moment when, std::size_t workers, un
     CHECK(faults(outcomes).empty());
     CHECK(extra_attempts(outcomes) == attempts - 1);
     CHECK(tested.statistics().retries == attempts - 1);
-    for (const seen_outcome& outcome : outcomes) {
-        const bool late = outcome.index == place_of(when);
-        CHECK(outcome.failed == (late && attempts == 1));
-        CHECK((!outcome.failed || outcome.failure.kind == failure_kind::timed_out));
-        CHECK((outcome.failed || outcome.attempts == (late ? 2 : 1)));
+    for (const seen_outcome& one : outcomes) {
+        const bool late = one.index == place_of(when);
+        CHECK(one.failed == (late && attempts == 1));
+        CHECK((!one.failed || one.failure.kind == failure_kind::timed_out));
+        CHECK((one.failed || one.attempts == (late ? 2 : 1)));
     }
 }
 

@@ -25,32 +25,32 @@ struct half_pool {
                                       .max_message_bytes = 1024}))
         , shared(options, first) {}
 
-    nodes::state_word word(nodes::sequence number) const {
-        return nodes::state_word::unpacked(shared.state(number).load());
+    nodes::state_word word(nodes::sequence at) const {
+        return nodes::state_word::unpacked(shared.state(at).load());
     }
     void set(const nodes::state_word& to) { shared.state(to.number).store(to.packed()); }
-    void claim(nodes::sequence number) {
-        nodes::state_word now = word(number);
-        REQUIRE((now.number == number && now.state == nodes::message_state::ready));
+    void claim(nodes::sequence at) {
+        nodes::state_word now = word(at);
+        REQUIRE((now.number == at && now.state == nodes::message_state::ready));
         now.state = nodes::message_state::claimed;
         now.seat = 1;
         now.incarnation = 3;
         set(now);
     }
     /// The worker has died: only its heir may claim it.
-    void bequeath(nodes::sequence number) {
-        nodes::state_word now = word(number);
+    void bequeath(nodes::sequence at) {
+        nodes::state_word now = word(at);
         REQUIRE(now.state == nodes::message_state::claimed);
         now.state = nodes::message_state::ready;
         now.attempt = std::min(now.attempt + 1, nodes::max_attempts);
         now.incarnation += 1;
         set(now);
     }
-    void publish(nodes::sequence number) {
-        const nodes::result_place where{.seat = 1, .place = (number - shared.first()) % shared.places()};
-        shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = number};
-        shared.place_of(number) = where.place;
-        nodes::state_word now = word(number);
+    void publish(nodes::sequence at) {
+        const nodes::result_place where{.seat = 1, .place = (at - shared.first()) % shared.places()};
+        shared.result(where).header = {.length_bytes = 0, .kind = 0, .number = at};
+        shared.place_of(at) = where.place;
+        nodes::state_word now = word(at);
         REQUIRE(now.state == nodes::message_state::claimed);
         now.state = nodes::message_state::published;
         set(now);
