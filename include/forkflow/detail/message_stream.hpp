@@ -299,16 +299,16 @@ private:
     /// To be called while an exception is handled.
     static failure failure_of_codec(failure_kind kind) noexcept {
         return nodes::told([kind] {
-            failure outcome{.kind = kind};
+            failure found{.kind = kind};
             try {
                 throw;
             } catch (const std::exception& thrown) {
-                outcome.exception_type = nodes::demangled(typeid(thrown).name());
-                outcome.what = nodes::text_of(thrown);
+                found.exception_type = nodes::demangled(typeid(thrown).name());
+                found.what = nodes::text_of(thrown);
             } catch (...) {
-                outcome.exception_type = "an exception that is no std::exception";
+                found.exception_type = "an exception that is no std::exception";
             }
-            return outcome;
+            return found;
         });
     }
 
@@ -322,10 +322,10 @@ private:
 
     /// To be called while an exception is handled.
     static void put_not_decodable(taken_outcome<Output>& taken, const nodes::waiting_outcome& next) {
-        failure outcome = failure_of_codec(failure_kind::not_decodable);
-        outcome.sequence = next.number;
-        outcome.attempts = next.attempts;
-        put_failure(taken, std::move(outcome));
+        failure found = failure_of_codec(failure_kind::not_decodable);
+        found.sequence = next.number;
+        found.attempts = next.attempts;
+        put_failure(taken, std::move(found));
     }
 
     void decode(const nodes::waiting_outcome& next, taken_outcome<Output>& taken) {
