@@ -67,7 +67,8 @@ public:
 
 namespace detail {
 
-/// Names a member that is private, by the rule that an explicit instantiation may.
+/// Names a member that is private, by the rule that an explicit instantiation may. Each source has that
+/// instantiation, always the same, and linkers merge it as they do inline functions.
 template <class Tag, typename Tag::type Member>
 struct private_member {
     friend typename Tag::type member_of(Tag) { return Member; }

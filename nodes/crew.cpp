@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/crew.hpp>
 #include <forkflow/nodes/futex.hpp>
+#include <forkflow/nodes/lack_of_memory.hpp>
 #include <forkflow/nodes/process_host.hpp>
 #include <forkflow/nodes/worker_life.hpp>
 
 #include <pthread.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <new>
 #include <thread>
@@ -15,8 +15,6 @@
 
 namespace forkflow::nodes {
 namespace {
-
-constexpr std::chrono::milliseconds pause_without_memory{10};
 
 /// A thread of ours: no signal handler of the application runs on it.
 template <class Function>
@@ -117,7 +115,7 @@ void pool::crew::listen() {
         } catch (
             const std::bad_alloc&) { // for a task, say: others wait for it, so it is tried until there is
             owner_.ring();
-            std::this_thread::sleep_for(pause_without_memory);
+            std::this_thread::sleep_for(memory_pause);
         }
     }
 }

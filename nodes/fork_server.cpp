@@ -2,6 +2,7 @@
 #include <forkflow/nodes/descriptor.hpp>
 #include <forkflow/nodes/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
+#include <forkflow/nodes/lack_of_memory.hpp>
 #include <forkflow/nodes/output_tail.hpp>
 #include <forkflow/nodes/seat_table.hpp>
 #include <forkflow/nodes/system_call.hpp>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <deque>
 #include <map>

@@ -13,6 +13,9 @@
 //   forked, not answered     likewise; the fork server sees the end of file, and leaves with its workers
 //   answered                 the pool lives on; once its fork server dies, there is nobody to ask for another
 //
+// Requests and notices may not be lost. Where the kernel has no memory for one, which room in the socket says
+// nothing about, it is sent again after memory_pause, until it is through or the other end is gone.
+//
 // A pool whose fork server was made by a launcher asks for another once that one dies, at any step: nobody
 // lives then who worked for the pool, so all its seats are vacant, and what was claimed is charged.
 #pragma once
@@ -21,8 +24,6 @@
 #include <forkflow/nodes/protocol.hpp>
 #include <forkflow/nodes/worker_host.hpp>
 
-#include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <type_traits>
 
@@ -52,14 +53,6 @@ struct fork_server_notice {
     char tail[most_stderr_tail_bytes];
 };
 inline constexpr std::size_t notice_head_bytes = offsetof(fork_server_notice, tail);
-
-/// The error of a send for which the kernel has no memory now. None of these packets may be lost, and room in
-/// the socket says nothing about memory: so each is sent again after a pause, until it is through or the
-/// other end is gone.
-inline bool is_lack_of_memory(int error) noexcept {
-    return error == ENOBUFS || error == ENOMEM;
-}
-inline constexpr std::chrono::milliseconds memory_pause(10);
 
 /// To the launcher; with it travel the fork server's ends of socket and lifeline, the mapping, and what is
 /// kept.

@@ -2,6 +2,7 @@
 #include <forkflow/nodes/fork_helper.hpp>
 #include <forkflow/nodes/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
+#include <forkflow/nodes/lack_of_memory.hpp>
 #include <forkflow/nodes/process_host.hpp>
 #include <forkflow/nodes/system_call.hpp>
 

@@ -70,9 +70,8 @@ public:
             for (bool in_time = true; !take(outcome) && !ended() && in_time;) {
                 in_time = wait_for_outcome(lock, deadline, has_looked);
             }
-        } catch (
-            ...) { // what has left nevertheless has made room, and what is still there is somebody else's
-            hand_on_after_get(lock, true);
+        } catch (...) {
+            hand_on_after_get(lock, true); // of room, if it has left, or of the outcome, if it is still there
             throw;
         }
         const get_status status = outcome   ? get_status::outcome
