@@ -10,9 +10,10 @@
 #include <atomic>
 #include <concepts>
 #include <cstddef>
-#include <deque>
+#include <iterator>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace forkflow::graph {
 
@@ -43,7 +44,7 @@ public:
         if (with_sleepers_.load() == 0 || far == 0) {
             return false;
         }
-        std::deque<waiting> asked;
+        std::vector<waiting> asked;
         {
             const std::scoped_lock lock(mutex_);
             asked = waiting_;
@@ -123,10 +124,8 @@ private:
         if (waiting_.empty()) {
             return {};
         }
-        const waiting first = waiting_.front();
-        waiting_.pop_front();
-        waiting_.push_back(first);
-        return first;
+        std::rotate(waiting_.begin(), std::next(waiting_.begin()), waiting_.end());
+        return waiting_.back();
     }
 
     /// Takes one edge from this sender off the list, with the lock held; false: there is none.
@@ -155,7 +154,7 @@ private:
 
     tbb::flow::receiver<Input>& owner_;
     mutable std::mutex mutex_;
-    std::deque<waiting> waiting_;
+    std::vector<waiting> waiting_;
     std::atomic<std::size_t> count_{0}; ///< of those who wait
     std::size_t got_in_a_row_ = 0;      ///< since edges were turned back; as the next, of who calls try_get
     sender* emptied_ = nullptr;         ///< an input_node that gave its message to the last try_get

@@ -25,7 +25,7 @@ attribution::attribution(const rings& shared, unsigned attempts, const request_r
     , failures_(failures) {}
 
 attribution::settlement attribution::settle(const host_event& death, const worker_identity& heir,
-                                            const std::string& reason) {
+                                            std::string_view reason) {
     settlement made;
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
         const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
@@ -45,7 +45,7 @@ attribution::settlement attribution::settle(const host_event& death, const worke
 }
 
 bool attribution::charge(state_word word, const host_event& death, const worker_identity& heir,
-                         const std::string& reason) {
+                         std::string_view reason) {
     std::uint64_t expected = word.packed(); // nobody may change it; but another worker may be wild
     const bool again = word.attempt < attempts_ && !requests_.is_withdrawn(word.number);
     if (again) {
@@ -55,7 +55,8 @@ bool attribution::charge(state_word word, const host_event& death, const worker_
         word.seat = heir.seat;
         word.incarnation = heir.incarnation;
     } else {
-        failure outcome = cause_of(death, word.state == message_state::condemned, reason);
+        failure outcome =
+            told([&] { return cause_of(death, word.state == message_state::condemned, reason); });
         outcome.attempts = word.attempt;
         failures_.put(word.number, std::move(outcome));
         word.state = message_state::failed;
@@ -83,7 +84,7 @@ void attribution::fail_all(const failure& reason) {
     }
 }
 
-failure attribution::cause_of(const host_event& death, bool timed_out, const std::string& reason) const {
+failure attribution::cause_of(const host_event& death, bool timed_out, std::string_view reason) const {
     failure cause{.kind = timed_out ? failure_kind::timed_out : failure_kind::crashed,
                   .pid = death.pid,
                   .signal = death.signal,

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace forkflow::nodes {
 
@@ -28,7 +29,7 @@ public:
         bool charged = false;   ///< a message was
         bool inherited = false; ///< `heir` alone can take a message now
     };
-    settlement settle(const host_event& death, const worker_identity& heir, const std::string& reason = {});
+    settlement settle(const host_event& death, const worker_identity& heir, std::string_view reason = {});
     /// Lets everything that workers own fail with `reason`. Once all are reaped.
     void fail_all(const failure& reason);
 
@@ -37,9 +38,9 @@ public:
 private:
     /// True if the message goes to `heir`.
     bool charge(state_word word, const host_event& death, const worker_identity& heir,
-                const std::string& reason);
+                std::string_view reason);
     void pass_on(const state_word& word, const worker_identity& heir);
-    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out, const std::string& reason) const;
+    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out, std::string_view reason) const;
 
     const rings& shared_;
     const unsigned attempts_;

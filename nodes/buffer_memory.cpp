@@ -40,11 +40,21 @@ buffer_memory::allocate_until(std::size_t bytes, std::chrono::steady_clock::time
     take(*offset, wanted);
     lock.unlock();
     const std::span<std::byte> pages = region_.subspan(*offset, wanted);
-    auto made = std::make_shared<const block>(shared_from_this(), pages);
+    std::shared_ptr<const block> made = block_of(pages);
     if (!mapping_->provide(pages)) {
         throw no_message_memory(bytes);
     }
     return made;
+}
+
+/// Who has no memory for a block has not taken any room.
+std::shared_ptr<const buffer_memory::block> buffer_memory::block_of(std::span<std::byte> pages) {
+    try {
+        return std::make_shared<const block>(shared_from_this(), pages);
+    } catch (...) {
+        free(pages);
+        throw;
+    }
 }
 
 void buffer_memory::end_waits() {
@@ -67,15 +77,16 @@ std::optional<std::size_t> buffer_memory::find_room(std::size_t bytes) const {
     return std::nullopt;
 }
 
-void buffer_memory::take(std::size_t offset, std::size_t bytes) {
+void buffer_memory::take(std::size_t offset, std::size_t bytes) noexcept {
     while (bytes > 0) {
-        const auto first = free_.find(offset);
-        const free_run run = first->second;
+        free_runs::node_type first = free_.extract(offset);
+        free_run& run = first.mapped();
         const std::size_t taken = std::min(bytes, run.bytes);
-        count_idle(run, false);
-        free_.erase(first);
+        count_idle({.bytes = taken, .age = run.age}, false);
         if (taken < run.bytes) {
-            insert(offset + taken, {.bytes = run.bytes - taken, .age = run.age});
+            first.key() += taken;
+            run.bytes -= taken;
+            free_.insert(std::move(first));
         }
         offset += taken;
         bytes -= taken;
@@ -96,21 +107,25 @@ void buffer_memory::free(std::span<std::byte> pages) noexcept {
 
 /// Joins it with neighbours of its age.
 void buffer_memory::insert(std::size_t offset, free_run run) {
+    auto inserted = free_.emplace(offset, run).first;
     count_idle(run, true);
-    auto next = free_.lower_bound(offset);
-    if (next != free_.begin()) {
-        const auto before = std::prev(next);
-        if (before->first + before->second.bytes == offset && before->second.age == run.age) {
-            offset = before->first;
-            run.bytes += before->second.bytes;
-            free_.erase(before);
-        }
+    join_with_one_before(inserted);
+    if (auto next = std::next(inserted); next != free_.end()) {
+        join_with_one_before(next);
     }
-    if (next != free_.end() && offset + run.bytes == next->first && next->second.age == run.age) {
-        run.bytes += next->second.bytes;
-        free_.erase(next);
+}
+
+/// `run` goes on as what it was joined with.
+void buffer_memory::join_with_one_before(free_runs::iterator& run) noexcept {
+    if (run == free_.begin()) {
+        return;
     }
-    free_.emplace(offset, run);
+    const auto before = std::prev(run);
+    if (before->first + before->second.bytes == run->first && before->second.age == run->second.age) {
+        before->second.bytes += run->second.bytes;
+        free_.erase(run);
+        run = before;
+    }
 }
 
 void buffer_memory::count_idle(const free_run& run, bool more) noexcept {
@@ -119,16 +134,15 @@ void buffer_memory::count_idle(const free_run& run, bool more) noexcept {
     }
 }
 
-void buffer_memory::sweep() {
+void buffer_memory::sweep() noexcept {
     const std::scoped_lock lock(mutex_);
-    for (const auto& [offset, run] : std::exchange(free_, {})) {
-        free_run left = run;
-        count_idle(run, false);
-        if (run.age && *run.age < sweeps_) {
-            mapping_->give_back(region_.subspan(offset, run.bytes));
-            left.age.reset();
+    for (auto at = free_.begin(); at != free_.end(); ++at) {
+        if (at->second.age && *at->second.age < sweeps_) {
+            mapping_->give_back(region_.subspan(at->first, at->second.bytes));
+            count_idle(at->second, false);
+            at->second.age.reset();
         }
-        insert(offset, left);
+        join_with_one_before(at);
     }
     ++sweeps_;
 }

@@ -61,8 +61,8 @@ public:
     }
     [[nodiscard]] std::size_t size() const noexcept { return region_.size(); }
 
-    /// Gives back what has been free since before the last sweep.
-    void sweep();
+    /// Gives back what has been free since before the last sweep. Takes no memory.
+    void sweep() noexcept;
     /// How much is free and may have pages nonetheless.
     [[nodiscard]] std::size_t idle_bytes() const noexcept { return idle_.load(std::memory_order_seq_cst); }
     /// `on_idle` is called whenever a block becomes free, until another is set. It must not call this.
@@ -77,10 +77,12 @@ private:
     };
     using free_runs = std::map<std::size_t, free_run>; ///< by offset
 
+    [[nodiscard]] std::shared_ptr<const block> block_of(std::span<std::byte> pages);
     void free(std::span<std::byte> pages) noexcept;
     [[nodiscard]] std::optional<std::size_t> find_room(std::size_t bytes) const;
-    void take(std::size_t offset, std::size_t bytes);
+    void take(std::size_t offset, std::size_t bytes) noexcept;
     void insert(std::size_t offset, free_run run);
+    void join_with_one_before(free_runs::iterator& run) noexcept;
     void count_idle(const free_run& run, bool more) noexcept;
 
     std::shared_ptr<const shared_mapping> mapping_;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/descriptor_passing.hpp>
+#include <forkflow/nodes/lack_of_memory.hpp>
 #include <forkflow/nodes/system_call.hpp>
 
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <thread>
 
 namespace forkflow::nodes {
 namespace {
@@ -18,7 +21,8 @@ struct alignas(cmsghdr) control_buffer {
 
 } // namespace
 
-void send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors) {
+void send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
+                 std::chrono::steady_clock::time_point end) {
     iovec payload{const_cast<std::byte*>(bytes.data()), bytes.size()}; // sendmsg only reads it
     msghdr message{};
     message.msg_iov = &payload;
@@ -33,7 +37,15 @@ void send_packet(int socket, std::span<const std::byte> bytes, std::span<const i
         header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
         std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
     }
-    checked("sendmsg", uninterrupted([&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL); }));
+    const auto send = [&] {
+        return uninterrupted([&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL); });
+    };
+    ssize_t sent = send();
+    while (sent == -1 && is_lack_of_memory(errno) && std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(memory_pause);
+        sent = send();
+    }
+    checked("sendmsg", sent);
 }
 
 received_packet receive_packet(int socket, std::span<std::byte> bytes) {

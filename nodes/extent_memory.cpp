@@ -118,14 +118,11 @@ void extent_memory::sweep(sequence begin, sequence end) {
     futex_wake(shared_.parent().sweeping, static_cast<int>(shared_.seats()));
 }
 
-void extent_memory::sweep_requests(sequence begin, sequence end) {
-    std::vector<bool> busy(requests_.size());
-    for (sequence number = begin; before(number, end); ++number) {
-        busy[number & (requests_.size() - 1)] = true;
-    }
+void extent_memory::sweep_requests(sequence begin, sequence end) noexcept {
     for (request_extent& each : requests_) {
         // Those in flight are their producers' own.
-        if (!busy[each.index] && !std::exchange(each.used, false) && each.pages > 0) {
+        const bool busy = ((each.index - begin) & (requests_.size() - 1)) < end - begin;
+        if (!busy && !std::exchange(each.used, false) && each.pages > 0) {
             give_back_request(each);
         }
     }

@@ -70,7 +70,7 @@ private:
     [[nodiscard]] std::uint32_t pages_taken(result_place where) const noexcept;
     void give_back_request(request_extent& request) noexcept;
     void give_back_result(result_place where) noexcept;
-    void sweep_requests(sequence begin, sequence end);
+    void sweep_requests(sequence begin, sequence end) noexcept;
     void sweep_results(std::uint64_t taken_outcomes, std::uint32_t in_flight) noexcept;
 
     const rings& shared_;

@@ -22,6 +22,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,10 +55,11 @@ public:
                 {children_.get(), POLLIN, 0},
                 {parent_.get(), POLLIN, 0}};
             for (const auto& [pid, sitting] : workers_) {
-                watched.push_back({sitting.output ? sitting.output->get() : -1, POLLIN, 0});
+                if (is_open(sitting)) {
+                    watched.push_back({sitting.output->get(), POLLIN, 0});
+                }
             }
-            const int patience_ms = awaits_memory_ ? static_cast<int>(memory_pause.count()) : -1;
-            uninterrupted([&] { return ::poll(watched.data(), watched.size(), patience_ms); });
+            wait_for_any(watched);
             drain_outputs(watched);
             if (watched[1].revents != 0) {
                 reap();
@@ -90,11 +92,25 @@ private:
         }
     }
 
-    /// `watched`: behind the first three, one for each worker, in their order.
+    void wait_for_any(std::vector<pollfd>& watched) const {
+        const int patience_ms = awaits_memory_ ? static_cast<int>(memory_pause.count()) : -1;
+        if (uninterrupted([&] { return ::poll(watched.data(), watched.size(), patience_ms); }) != -1) {
+            return;
+        }
+        // More than it may have open since somebody lowered its limit, or no memory for so many: one by one.
+        std::this_thread::sleep_for(memory_pause);
+        for (pollfd& one : watched) {
+            ::poll(&one, 1, 0);
+        }
+    }
+
+    static bool is_open(const sitter& worker) { return worker.output && worker.output->get() != -1; }
+
+    /// `watched`: behind the first three, one for each worker whose output is open, in their order.
     void drain_outputs(const std::vector<pollfd>& watched) {
         auto seen = watched.begin() + 3;
         for (auto& [pid, sitting] : workers_) {
-            if (seen++->revents != 0 && !sitting.output->drain()) {
+            if (is_open(sitting) && seen++->revents != 0 && !sitting.output->drain()) {
                 sitting.output->close();
             }
         }

@@ -14,7 +14,8 @@
 //   answered                 the pool lives on; once its fork server dies, there is nobody to ask for another
 //
 // Requests and notices may not be lost. Where the kernel has no memory for one, which room in the socket says
-// nothing about, it is sent again after memory_pause, until it is through or the other end is gone.
+// nothing about, it is sent again after memory_pause, until it is through or the other end is gone. So are
+// answers; and orders, until their time has passed.
 //
 // A pool whose fork server was made by a launcher asks for another once that one dies, at any step: nobody
 // lives then who worked for the pool, so all its seats are vacant, and what was claimed is charged.

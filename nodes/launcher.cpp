@@ -213,7 +213,7 @@ nodes::descriptor fork_server::launch(const nodes::portable_pool& order, std::sp
     const auto asked =
         std::make_unique<nodes::launch_order>(nodes::launch_order{.ticket = ++tickets_, .pool = order});
     wait_for_launcher(socket_, POLLOUT, end); // older orders may fill the socket
-    nodes::send_packet(socket_.get(), std::as_bytes(std::span(asked.get(), 1)), handed);
+    nodes::send_packet(socket_.get(), std::as_bytes(std::span(asked.get(), 1)), handed, end);
     nodes::launch_answer answer;
     nodes::received_packet packet;
     do { // an older ticket: nobody waits for that any more

@@ -161,7 +161,7 @@ failure pool::take_failure(const waiting_outcome& outcome) {
     failure taken;
     if (outcome.state == message_state::failed) {
         std::optional<failure> kept = failures_.take(outcome.number);
-        taken = kept ? std::move(*kept) : told([&] { return corrupted(outcome); });
+        taken = kept ? std::move(*kept) : corrupted(outcome);
     } else {
         try {
             if (!outcome.in_memory) {
@@ -215,6 +215,7 @@ std::int64_t pool::sweep_if_due() {
     if (now >= sweep_at_) {
         sweep_at_ = now + between_sweeps;
         if (const std::unique_lock collecting = try_collecting(collecting_); collecting) {
+            window_.admit(); // what has left counts as inside before
             const std::unique_lock no_numbers = requests_.no_new_numbers();
             extents_.sweep(window_.next_to_emit(), requests_.next());
         }

@@ -23,6 +23,26 @@
 #include <utility>
 
 namespace forkflow::nodes {
+namespace {
+
+/// Without the tail if there is no memory for that: nobody tells of this a second time.
+host_event event_of(const fork_server_notice& notice, std::size_t tail_bytes) noexcept {
+    host_event event{.what = notice.what,
+                     .seat = notice.seat,
+                     .incarnation = notice.incarnation,
+                     .pid = notice.pid,
+                     .signal = notice.signal,
+                     .status = notice.status,
+                     .error = notice.error,
+                     .peak_memory_kib = notice.peak_memory_kib};
+    try {
+        event.stderr_tail.assign(notice.tail, tail_bytes);
+    } catch (...) { // no memory
+    }
+    return event;
+}
+
+} // namespace
 
 process_host::process_host(const worker_main& main, const pool_options& options) {
     server_ends ends = connect();
@@ -165,15 +185,7 @@ host_event process_host::next_event(std::int64_t patience_ns) {
     const ssize_t got =
         uninterrupted([&] { return ::recv(socket_.get(), &notice, sizeof notice, MSG_DONTWAIT); });
     if (got >= static_cast<ssize_t>(notice_head_bytes)) {
-        return {.what = notice.what,
-                .seat = notice.seat,
-                .incarnation = notice.incarnation,
-                .pid = notice.pid,
-                .signal = notice.signal,
-                .status = notice.status,
-                .error = notice.error,
-                .peak_memory_kib = notice.peak_memory_kib,
-                .stderr_tail = {notice.tail, static_cast<std::size_t>(got) - notice_head_bytes}};
+        return event_of(notice, static_cast<std::size_t>(got) - notice_head_bytes);
     }
     // End of file; or nothing, and the fork server is dead, although some other child of ours holds its end
     // of the pair.

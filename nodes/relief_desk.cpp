@@ -9,7 +9,9 @@ namespace forkflow::nodes {
 relief_desk::relief_desk(const rings& shared, const seat_table& seats)
     : shared_(shared)
     , seats_(seats)
-    , whom_(seats.size()) {}
+    , whom_(seats.size()) {
+    requests_.reserve(seats.size());
+}
 
 void relief_desk::take_requests() {
     for_each_seat(shared_.relief_wanted(), seats_.size(), [this](std::uint32_t seat) {
@@ -17,7 +19,7 @@ void relief_desk::take_requests() {
         const worker_identity who = seats_.sitter(seat);
         if (is_wanted(who) && std::none_of(requests_.begin(), requests_.end(),
                                            [&](const request& known) { return known.who == who; })) {
-            requests_.push_back({.who = who, .when = clock::now()});
+            take_down({.who = who, .when = clock::now()});
         }
         return true;
     });
@@ -28,7 +30,7 @@ bool relief_desk::is_wanted(const worker_identity& who) const {
 }
 
 std::optional<std::uint32_t> relief_desk::next_due(clock::time_point now) {
-    std::erase_if(requests_, [this](const request& asked) { return !is_wanted(asked.who); });
+    forget_those_not_wanted();
     const auto due = std::find_if(requests_.begin(), requests_.end(),
                                   [&](const request& asked) { return asked.when <= now; });
     if (due == requests_.end()) {
@@ -48,7 +50,16 @@ std::optional<relief_desk::clock::time_point> relief_desk::next_time() const {
 }
 
 void relief_desk::defer(std::uint32_t seat, clock::time_point when) {
-    requests_.push_back({.who = seats_.sitter(seat), .when = when});
+    take_down({.who = seats_.sitter(seat), .when = when});
+}
+
+void relief_desk::forget_those_not_wanted() {
+    std::erase_if(requests_, [this](const request& asked) { return !is_wanted(asked.who); });
+}
+
+void relief_desk::take_down(const request& asked) {
+    forget_those_not_wanted();
+    requests_.push_back(asked);
 }
 
 void relief_desk::begin(std::uint32_t relief, std::uint32_t seat) {

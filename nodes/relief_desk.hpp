@@ -6,7 +6,6 @@
 #include <forkflow/nodes/seat_table.hpp>
 
 #include <chrono>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -48,11 +47,13 @@ private:
         clock::time_point when;
     };
     [[nodiscard]] bool is_wanted(const worker_identity& who) const;
+    void forget_those_not_wanted();
+    void take_down(const request& asked);
 
     const rings& shared_;
     const seat_table& seats_;
     std::vector<std::optional<std::uint32_t>> whom_; ///< by the relief's seat
-    std::deque<request> requests_;
+    std::vector<request> requests_; ///< at most one for each seat; there is room for them all
 };
 
 } // namespace forkflow::nodes

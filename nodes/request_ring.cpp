@@ -9,8 +9,9 @@ namespace {
 
 constexpr std::uint64_t withdrawn_bit = std::uint64_t{1} << 32U;
 
-failure withdrawal() {
-    return {.kind = failure_kind::pool_failed, .what = "the message was withdrawn"};
+failure withdrawal() noexcept {
+    return told(
+        [] { return failure{.kind = failure_kind::pool_failed, .what = "the message was withdrawn"}; });
 }
 
 } // namespace
@@ -76,9 +77,11 @@ bool request_ring::room_for(message_kind kind, std::size_t more) noexcept {
     if (next - oldest_ + more > shared_.requests() + shared_.window()) {
         return false;
     }
-    // Once for all that it finds room for: what was finished then stays finished.
+    // Once for all that it finds room for: what was finished then stays finished, whatever a wild worker may
+    // have written since; who was told that there is room relies on it.
     const std::size_t unfinished = unfinished_before(next);
-    spare_ = unfinished < shared_.requests() ? shared_.requests() - unfinished : 0;
+    const std::size_t requests = shared_.requests();
+    spare_ = std::max(spare_, requests - std::min(unfinished, requests));
     return more <= spare_;
 }
 
@@ -245,11 +248,11 @@ void request_ring::disarm_for_room() {
     }
 }
 
-void request_ring::fail_all(const failure& reason) {
+void request_ring::fail_all(failure reason) noexcept {
     if (broken_.load(std::memory_order_relaxed) != nullptr) {
         return;
     }
-    reason_ = reason;
+    reason_ = std::move(reason);
     broken_.store(&*reason_, std::memory_order_seq_cst);
     fail_waiting_before(next_.load(std::memory_order_seq_cst), *reason_);
     shared_.ring_parent();
@@ -295,7 +298,7 @@ void request_ring::fail_inheritance(const worker_identity& heir, const failure& 
     for (sequence number = window_.next_to_emit(); before(number, next()); ++number) {
         const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         if (word.number == number && word.has_heir() && word.names(heir.seat, heir.incarnation)) {
-            failure lost = reason;
+            failure lost = told([&] { return reason; });
             lost.attempts = word.attempt - 1;
             fail_if_ready(number, lost);
         }

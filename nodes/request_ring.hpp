@@ -69,7 +69,7 @@ public:
     void fail_inheritance(const worker_identity& heir, const failure& reason);
     /// Lets every message that no worker has claimed, and every later one, fail with `reason`. The first
     /// reason stays. For one thread.
-    void fail_all(const failure& reason);
+    void fail_all(failure reason) noexcept;
 
     /// Makes good a word that somebody has spoilt: its message fails. See word_guard::mend.
     void mend(sequence number);

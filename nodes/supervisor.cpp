@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -20,6 +21,16 @@ constexpr std::chrono::milliseconds least_vacancy(50);
 constexpr std::chrono::milliseconds most_vacancy(1000);
 /// Who lives so long is not dying of what all workers do when they begin.
 constexpr std::chrono::seconds settling_time(1);
+
+/// What `say` returns, if there is memory for it.
+template <class Say>
+std::string words(Say say) noexcept {
+    try {
+        return say();
+    } catch (...) { // no memory
+        return "out of memory";
+    }
+}
 
 } // namespace
 
@@ -40,7 +51,13 @@ supervisor::supervisor(const rings& shared, const pool_options& options, request
     , in_vain_(shared.seats())
     , begun_at_(shared.seats())
     , idle_deaths_(shared.seats())
-    , barren_at_(shared.first()) {}
+    , barren_at_(shared.first()) {
+    vacant_.reserve(shared.seats());
+    slow_.reserve(shared.seats());
+    too_slow_.reserve(shared.seats());
+    purged_.reserve(shared.seats());
+    bereft_.reserve(shared.seats());
+}
 
 void supervisor::run() {
     for (std::uint32_t seat = 0; seat < shared_.workers(); ++seat) {
@@ -54,8 +71,7 @@ void supervisor::run() {
                 bury_all_workers();
                 continue;
             }
-            bury_all({.kind = failure_kind::pool_failed,
-                      .what = "the fork server, and all workers with it, are gone"});
+            bury_all("the fork server, and all workers with it, are gone");
             return;
         }
         handle(event);
@@ -65,7 +81,7 @@ void supervisor::run() {
 /// The kernel killed them with their fork server, and nobody is left to tell of each. No worker is started
 /// before all that it inherits is its: it might pass it by.
 void supervisor::bury_all_workers() {
-    const std::string reason = "the pool's fork server died, and its workers with it";
+    constexpr std::string_view reason = "the pool's fork server died, and its workers with it";
     count_barren(reason); // once, not for each worker
     const auto death_in = [this](std::uint32_t seat) {
         return host_event{.what = host_event::kind::died,
@@ -73,14 +89,14 @@ void supervisor::bury_all_workers() {
                           .incarnation = seats_.incarnation(seat),
                           .signal = SIGKILL};
     };
-    std::vector<std::uint32_t> left; // first all seats are vacant: words name none but who is to come
+    bereft_.clear(); // first all seats are vacant: words name none but who is to come
     for (std::uint32_t seat = 0; seat < seats_.size(); ++seat) {
         if (seats_.taken(seat)) {
             lay_out(seat);
-            left.push_back(seat);
+            bereft_.push_back(seat);
         }
     }
-    std::erase_if(left, [&](std::uint32_t relief) {
+    std::erase_if(bereft_, [&](std::uint32_t relief) {
         const std::optional<std::uint32_t> tired = reliefs_.relieved_by(relief);
         if (tired) {
             reliefs_.end(relief); // this seat is spare; what it ran goes to who will sit in the other
@@ -91,10 +107,12 @@ void supervisor::bury_all_workers() {
         }
         return tired.has_value();
     });
-    for (const std::uint32_t seat : left) {
+    for (const std::uint32_t seat : bereft_) {
         bury(death_in(seat), reason);
     }
-    if (!std::exchange(purged_, {}).empty()) { // as end_purge_without: when all is settled
+    too_slow_.clear();
+    if (!purged_.empty()) { // as end_purge_without: when all is settled
+        purged_.clear();
         mend_all();
     }
 }
@@ -107,8 +125,9 @@ void supervisor::handle(const host_event& event) {
         if (!stopping_.load()) {
             // It may have been somebody's heir.
             const bool owed = attribution_.settle(event, seats_.next_sitter(event.seat)).inherited;
-            replace(event.seat, true, owed,
-                    std::string("a worker could not be made: fork: ") + std::strerror(event.error));
+            replace(event.seat, true, owed, words([&] {
+                        return std::string("a worker could not be made: fork: ") + std::strerror(event.error);
+                    }));
         }
     } else {
         return;
@@ -164,7 +183,7 @@ std::int64_t supervisor::tend() {
 
 std::optional<supervisor::clock::time_point> supervisor::next_time() const {
     std::optional<clock::time_point> next = spare_seat() ? reliefs_.next_time() : std::nullopt;
-    for (const std::deque<vacancy>* const list : {&vacant_, &slow_}) {
+    for (const std::vector<vacancy>* const list : {&vacant_, &slow_}) {
         if (!list->empty()) {
             next = std::min(next.value_or(list->front().until), list->front().until);
         }
@@ -197,12 +216,12 @@ void supervisor::fill(std::uint32_t seat) {
 void supervisor::fill_vacant_seats(clock::time_point now) {
     while (!vacant_.empty() && vacant_.front().until <= now) {
         const std::uint32_t seat = vacant_.front().seat;
-        vacant_.pop_front();
+        vacant_.erase(vacant_.begin());
         fill(seat);
     }
 }
 
-void supervisor::leave_vacant(std::uint32_t seat, const std::string& why) {
+void supervisor::leave_vacant(std::uint32_t seat, std::string_view why) {
     const vacancy made{.seat = seat, .until = clock::now() + next_vacancy_of(seat)};
     const auto later = std::ranges::upper_bound(vacant_, made.until, {}, &vacancy::until);
     vacant_.insert(later, made);
@@ -221,17 +240,19 @@ std::chrono::milliseconds supervisor::next_vacancy_of(std::uint32_t seat) {
 }
 
 /// Others may be at work; but none of them may retry what the next worker in this seat was to retry.
-void supervisor::give_up_retries(std::uint32_t seat, const std::string& why) {
-    requests_.fail_inheritance(seats_.next_sitter(seat),
-                               {.kind = failure_kind::crashed,
-                                .what = "its worker died, and none came to retry the message: " + why});
+void supervisor::give_up_retries(std::uint32_t seat, std::string_view why) {
+    const failure reason = told([&] {
+        return failure{.kind = failure_kind::crashed,
+                       .what = "its worker died, and none came to retry the message: " + std::string(why)};
+    });
+    requests_.fail_inheritance(seats_.next_sitter(seat), reason);
     shared_.ring_parent();
 }
 
 void supervisor::kill_slow_starters(clock::time_point now) {
     while (!slow_.empty() && slow_.front().until <= now) {
         const std::uint32_t seat = slow_.front().seat;
-        slow_.pop_front();
+        slow_.erase(slow_.begin());
         const worker_stage stage = stage_of(seat);
         if (seats_.taken(seat) && (stage == worker_stage::starting || stage == worker_stage::initialising)) {
             too_slow_.push_back(seats_.sitter(seat));
@@ -284,7 +305,7 @@ void supervisor::lay_out(std::uint32_t seat) {
     seats_.vacate(seat);
 }
 
-void supervisor::bury(const host_event& death, const std::string& reason) {
+void supervisor::bury(const host_event& death, std::string_view reason) {
     lay_out(death.seat);
     if (stopping_.load()) {
         return;
@@ -307,8 +328,9 @@ void supervisor::bury(const host_event& death, const std::string& reason) {
         barren_deaths_ = 0;
         in_vain_[death.seat] = 0;
     }
-    replace(death.seat, (!began || in_idle_loop) && !blameless, owed,
-            "workers die before they come to take a message; the last: " + last_text(death));
+    replace(death.seat, (!began || in_idle_loop) && !blameless, owed, words([&] {
+                return "workers die before they come to take a message; the last: " + last_text(death);
+            }));
     if (!charged) { // only now: who sees the count sees what came of it; the acquire is in deaths, recycled
         (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_release);
     }
@@ -330,7 +352,7 @@ void supervisor::let_everybody_look() {
 }
 
 /// `owed`: a message waits for the next worker in this seat, and for nobody else.
-void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::string& why) {
+void supervisor::replace(std::uint32_t seat, bool barren, bool owed, std::string_view why) {
     if (const std::optional<std::uint32_t> relief = reliefs_.relief_of(seat)) {
         reliefs_.end(*relief);
         if (!owed) { // it takes over
@@ -353,9 +375,9 @@ void supervisor::replace(std::uint32_t seat, bool barren, bool owed, const std::
     leave_vacant(seat, why);
 }
 
-void supervisor::count_barren(const std::string& why) {
+void supervisor::count_barren(std::string_view why) {
     if (!any_ready() && ++barren_deaths_ >= most_barren_deaths) {
-        bury_all({.kind = failure_kind::pool_failed, .what = why});
+        bury_all(why);
     }
 }
 
@@ -474,15 +496,16 @@ bool supervisor::any_wild() const {
     return false;
 }
 
-void supervisor::bury_all(const failure& reason) {
+void supervisor::bury_all(std::string_view why) {
     if (stopping_.exchange(true)) {
         return;
     }
     host_.close();
     while (host_.next_event(-1).what != host_event::kind::closed) {
     }
-    requests_.fail_all(reason);
+    failure reason{.kind = failure_kind::pool_failed, .what = words([&] { return std::string(why); })};
     attribution_.fail_all(reason);
+    requests_.fail_all(std::move(reason));
     mend_all();
 }
 

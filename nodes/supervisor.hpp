@@ -11,10 +11,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +22,9 @@ namespace forkflow::nodes {
 
 /// Runs on a thread of its own and sleeps until its host tells something, somebody asks for something, or a
 /// time has come. The counters and the requests are thread-safe.
+///
+/// It goes on without memory, as nobody else would see to what is inside: all lists have room for every seat
+/// from the beginning, and words that there is no memory for are left out.
 class supervisor {
 public:
     supervisor(const rings& shared, const pool_options& options, request_ring& requests,
@@ -65,7 +68,7 @@ private:
     [[nodiscard]] std::int64_t tend();
     void fill(std::uint32_t seat);
     void fill_vacant_seats(clock::time_point now);
-    void leave_vacant(std::uint32_t seat, const std::string& why);
+    void leave_vacant(std::uint32_t seat, std::string_view why);
     [[nodiscard]] std::chrono::milliseconds next_vacancy_of(std::uint32_t seat);
     void start_reliefs(clock::time_point now);
     [[nodiscard]] std::optional<std::uint32_t> spare_seat() const;
@@ -73,16 +76,16 @@ private:
     [[nodiscard]] std::optional<clock::time_point> next_time() const;
 
     /// `reason`: as in attribution::settle; not empty: the worker is not to blame.
-    void bury(const host_event& death, const std::string& reason = {});
+    void bury(const host_event& death, std::string_view reason = {});
     void bury_all_workers();
     /// Takes who sat there off all lists.
     void lay_out(std::uint32_t seat);
     /// Whatever a dead worker may have written, no sleeper stays asleep for it.
     void let_everybody_look();
-    void replace(std::uint32_t seat, bool barren, bool owed, const std::string& why);
-    void count_barren(const std::string& why);
+    void replace(std::uint32_t seat, bool barren, bool owed, std::string_view why);
+    void count_barren(std::string_view why);
     void forget_barren_deaths_after_progress();
-    void give_up_retries(std::uint32_t seat, const std::string& why);
+    void give_up_retries(std::uint32_t seat, std::string_view why);
     bool any_ready();
     bool dies_idle_again(std::uint32_t seat);
     [[nodiscard]] bool is_settled(std::uint32_t seat) const;
@@ -91,7 +94,7 @@ private:
     void mend_all();
     [[nodiscard]] bool is_wild(sequence number) const;
     [[nodiscard]] bool any_wild() const;
-    void bury_all(const failure& reason);
+    void bury_all(std::string_view why);
     [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
     [[nodiscard]] std::string last_text(const host_event& death);
 
@@ -112,13 +115,14 @@ private:
         clock::time_point until;
     };
     /// Seats whose worker could not be made, or died before it was ready; the first to be filled in front.
-    std::deque<vacancy> vacant_;
-    std::deque<vacancy> slow_;      ///< seats whose worker may still be initialising, and until when it may
+    std::vector<vacancy> vacant_;
+    std::vector<vacancy> slow_;     ///< seats whose worker may still be initialising, and until when it may
     std::vector<unsigned> in_vain_; ///< by seat: how often in a row its worker did not become ready
     std::vector<clock::time_point> begun_at_; ///< by seat: when its worker was started
     std::vector<unsigned> idle_deaths_;       ///< by seat: how many in a row died ready, without a message
     std::vector<worker_identity> too_slow_;   ///< who was killed in worker_init, and is not reaped yet
     std::vector<worker_identity> purged_;     ///< who lived when a wild word was found, and is not reaped yet
+    std::vector<std::uint32_t> bereft_;       ///< seats whose workers died with their fork server
     std::atomic<bool> purge_wanted_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> deaths_{0};

@@ -62,10 +62,13 @@ void word_guard::mend(sequence number) {
                                                   std::memory_order_seq_cst);
 }
 
-failure word_guard::wild_word(sequence number) {
-    return {.kind = failure_kind::not_decodable,
-            .sequence = number,
-            .what = "a worker has changed the state of this message"};
+failure word_guard::wild_word(sequence number) noexcept {
+    failure wild = told([] {
+        return failure{.kind = failure_kind::not_decodable,
+                       .what = "a worker has changed the state of this message"};
+    });
+    wild.sequence = number;
+    return wild;
 }
 
 } // namespace forkflow::nodes

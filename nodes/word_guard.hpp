@@ -40,7 +40,7 @@ public:
     /// reaped.
     void mend(sequence number);
     /// The failure of such a message.
-    [[nodiscard]] static failure wild_word(sequence number);
+    [[nodiscard]] static failure wild_word(sequence number) noexcept;
 
 private:
     [[nodiscard]] bool is_sound(const state_word& word, const state_word& committed) const noexcept;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The kernel has no memory for a packet between a node and its fork server: it is sent later, and nothing
-// waits for ever.
+// The kernel has no memory for a packet between a node and its fork server, or between an application and its
+// forkflow::fork_server: it is sent later, and nothing waits for ever. Nor for what the fork server watches.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/limits.hpp"
 #include "support/processes.hpp"
 #include "support/shared_flags.hpp"
 
+#include <forkflow/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
 #include <forkflow/ordered_process_queue.hpp>
 
@@ -34,8 +35,8 @@ using forkflow_test::shared_flags;
 
 namespace {
 
-/// Requests and notices; each begins with a word that says which it is.
-enum packet : std::uint32_t { start, kill, death, refusal, packets };
+/// Requests and notices, each of which begins with a word that says which it is; and orders and answers.
+enum packet : std::uint32_t { start, kill, death, refusal, order, answer, packets };
 
 // How many packets of each kind the system is still to refuse, in all processes.
 const shared_flags* still_refused = nullptr; // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
@@ -64,17 +65,27 @@ private:
 
 } // namespace
 
-/// In place of the C library's: as the kernel's, or a refusal.
-extern "C" ssize_t send(int socket, const void* bytes, std::size_t size, int flags) {
-    if (still_refused != nullptr) {
-        const packet kind = kind_of(bytes, size);
-        if (const std::uint32_t left = still_refused->get(kind); left > 0) { // one process sends this kind
-            still_refused->set(kind, left - 1);
-            errno = left % 2 == 0 ? ENOBUFS : ENOMEM;
-            return -1;
-        }
+namespace {
+
+bool is_refused(packet kind) {
+    const std::uint32_t left = still_refused != nullptr ? still_refused->get(kind) : 0;
+    if (left > 0) { // one process sends this kind
+        still_refused->set(kind, left - 1);
+        errno = left % 2 == 0 ? ENOBUFS : ENOMEM;
     }
-    return ::syscall(SYS_sendto, socket, bytes, size, flags, nullptr, 0);
+    return left > 0;
+}
+
+} // namespace
+
+// In place of the C library's: as the kernel's, or a refusal.
+extern "C" ssize_t send(int socket, const void* bytes, std::size_t size, int flags) {
+    return is_refused(kind_of(bytes, size)) ? -1
+                                            : ::syscall(SYS_sendto, socket, bytes, size, flags, nullptr, 0);
+}
+extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
+    const bool is_answer = message->msg_iov->iov_len == sizeof(forkflow::nodes::launch_answer);
+    return is_refused(is_answer ? answer : order) ? -1 : ::syscall(SYS_sendmsg, socket, message, flags);
 }
 
 namespace {
@@ -87,17 +98,19 @@ constexpr std::uint32_t some_times = 4;
 using outcome = std::variant<int, failure>;
 using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
 
+constexpr auto do_as_told = [](int message) {
+    if (message == to_die) {
+        ::raise(SIGKILL);
+    }
+    while (message == to_hang) {
+        ::pause();
+    }
+    return message;
+};
+
 queue_of_ints one_worker(std::chrono::milliseconds deadline = {}) {
     return queue_of_ints({.workers = 1, .deadline = deadline, .attempts = 1, .stderr_tail_bytes = 100},
-                         [](int message) {
-                             if (message == to_die) {
-                                 ::raise(SIGKILL);
-                             }
-                             while (message == to_hang) {
-                                 ::pause();
-                             }
-                             return message;
-                         });
+                         do_as_told);
 }
 
 outcome outcome_of(queue_of_ints& queue, int message) {
@@ -171,6 +184,34 @@ TEST_CASE("A queue ends while its fork server has no memory to tell of deaths") 
     refused.refuse(death, UINT32_MAX);
     REQUIRE(queue.put(to_die));
     CHECK(forkflow_test::comes_true_within(20s, [&] { return refused.left(death) < UINT32_MAX; }));
+}
+
+TEST_CASE("A pool that there is no memory to order, or to hand over, from a fork_server is made later") {
+    const bounded_test bounds;
+    const refusals refused;
+    forkflow::fork_server server;
+    for (const packet kind : {order, answer}) {
+        refused.refuse(kind, some_times);
+        queue_of_ints queue({.workers = 1, .server = &server}, do_as_told);
+        CHECK(refused.left(kind) == 0);
+        CHECK(is_result(outcome_of(queue, to_return)));
+    }
+}
+
+TEST_CASE("A fork server that may not have as many descriptors as it watches goes on, and tells of deaths") {
+    const bounded_test bounds;
+    queue_of_ints queue({.workers = 4, .attempts = 1, .stderr_tail_bytes = 100}, do_as_told);
+    CHECK(is_result(outcome_of(queue, to_return)));
+    const std::vector<::pid_t> servers = forkflow_test::fork_servers_of(::getpid());
+    REQUIRE(servers.size() == 1);
+    REQUIRE(forkflow_test::comes_true_within(
+        20s, [] { return forkflow_test::workers_of(::getpid()).size() == 4; }));
+    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 4);
+    CHECK(is_failure(outcome_of(queue, to_die), failure_kind::crashed));
+    CHECK(is_result(outcome_of(queue, to_return)));
+    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 100);
+    CHECK(forkflow_test::comes_true_within(20s,
+                                           [] { return forkflow_test::workers_of(::getpid()).size() == 4; }));
 }
 
 } // namespace no_memory_to_send_test

@@ -212,13 +212,14 @@ public:
                                                 : now.failures);
         }
         now.emitted += emitted.size();
-        now.in_flight -= emitted.size();
         std::size_t left = emitted.size(); // all finished, unless a wild worker has changed a word since
         for (std::size_t* const part : {&now.finished, &now.running, &now.waiting}) {
             const std::size_t of_part = std::min(*part, left);
             *part -= of_part;
             left -= of_part;
         }
+        now.in_flight = now.waiting + now.running + now.finished;
+        now.received = now.emitted + now.in_flight;
         return now;
     }
 

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// There is no memory for the thread that tends a pool's workers: deaths, deadlines, replacements and sweeps
+// go on; only what became of a message cannot be told. Replaces operator new.
+#include "support/catch.hpp"
+#include "support/leftovers.hpp"
+#include "support/processes.hpp"
+#include "support/wild_worker.hpp"
+
+#include <forkflow/ordered_process_queue.hpp>
+
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <new>
+#include <random>
+#include <string>
+#include <system_error>
+#include <variant>
+#include <vector>
+
+namespace supervisor_without_memory_test {
+
+namespace {
+
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<bool> refuses{false};
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<int> refusals{0};
+
+bool is_supervisor() noexcept {
+    char name[16] = {};
+    ::pthread_getname_np(::pthread_self(), name, sizeof name);
+    return std::strcmp(name, "ff-supervisor") == 0;
+}
+
+} // namespace
+
+} // namespace supervisor_without_memory_test
+
+// Not to be inlined: where only one of a pair is, g++ sees an allocation that is freed in another way.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+    using namespace supervisor_without_memory_test;
+    if (refuses.load() && is_supervisor()) {
+        ++refusals;
+        throw std::bad_alloc();
+    }
+    if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) {
+        return memory;
+    }
+    throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
+    std::free(memory);
+}
+
+namespace supervisor_without_memory_test {
+
+using namespace std::chrono_literals;
+using forkflow::failure;
+using forkflow::failure_kind;
+using forkflow_test::bounded_test;
+
+namespace {
+
+/// Longer than a string holds without memory.
+constexpr const char* much_to_say = "what a worker writes to its standard error before it dies\n";
+
+constexpr int to_return = 0;
+constexpr int to_die = 1;
+constexpr int to_hang = 2;
+constexpr int to_go_wild = 3;
+
+int do_as_told(int message) {
+    if (message == to_die) {
+        ::write(STDERR_FILENO, much_to_say, std::strlen(much_to_say)); // NOLINT(cert-err33-c)
+        ::raise(SIGKILL);
+    }
+    while (message == to_hang) {
+        ::pause();
+    }
+    if (message == to_go_wild) {
+        std::mt19937_64 random(1);
+        forkflow_test::scribble(forkflow_test::find_writable_rings().open, forkflow_test::wild_bytes::ones,
+                                random);
+        ::raise(SIGKILL);
+    }
+    return message;
+}
+
+using outcome = std::variant<int, failure>;
+using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
+
+/// From before the pool is made; lives longer than it.
+class no_memory {
+public:
+    no_memory() {
+        refusals = 0;
+        refuses = true;
+    }
+    ~no_memory() { refuses = false; }
+    no_memory(const no_memory&) = delete;
+    no_memory& operator=(const no_memory&) = delete;
+};
+
+outcome outcome_of(queue_of_ints& queue, int message) {
+    REQUIRE(queue.put(message));
+    const auto got = queue.get(60s);
+    REQUIRE(got);
+    return *got;
+}
+
+bool is_result(const outcome& found) {
+    return std::holds_alternative<int>(found) && std::get<int>(found) == to_return;
+}
+
+/// Nobody could say more.
+bool is_failure(const outcome& found, failure_kind kind) {
+    const auto* const lost = std::get_if<failure>(&found);
+    return lost != nullptr && lost->kind == kind && lost->what == "out of memory";
+}
+bool is_untold(const outcome& found) {
+    return is_failure(found, failure_kind::no_memory);
+}
+
+std::size_t bytes_held_by_pool() {
+    std::size_t blocks = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        struct stat about {};
+        if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
+                std::string::npos &&
+            ::stat(entry.path().c_str(), &about) == 0) {
+            blocks += static_cast<std::size_t>(about.st_blocks);
+        }
+    }
+    return blocks * 512;
+}
+
+} // namespace
+
+TEST_CASE("Without memory a death is charged and retried, and costs its message alone") {
+    const bounded_test bounds;
+    const no_memory none;
+    queue_of_ints queue({.workers = 2, .attempts = 3, .stderr_tail_bytes = 100}, do_as_told);
+    CHECK(is_untold(outcome_of(queue, to_die)));
+    CHECK(queue.statistics().deaths == 3);
+    CHECK(queue.statistics().retries == 2);
+    CHECK(is_result(outcome_of(queue, to_return)));
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory a deadline ends a body that hangs") {
+    const bounded_test bounds;
+    const no_memory none;
+    queue_of_ints queue({.workers = 1, .deadline = 50ms, .attempts = 1}, do_as_told);
+    CHECK(is_untold(outcome_of(queue, to_hang)));
+    CHECK(is_result(outcome_of(queue, to_return)));
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory a pool whose workers cannot begin fails") {
+    const bounded_test bounds;
+    const no_memory none;
+    const bool hangs = GENERATE(false, true);
+    queue_of_ints queue({.workers = 2,
+                         .worker_init =
+                             [hangs] {
+                                 while (hangs) {
+                                     ::pause();
+                                 }
+                                 std::abort();
+                             },
+                         .init_deadline = 100ms},
+                        do_as_told);
+    CHECK(is_untold(outcome_of(queue, to_return)));
+    CHECK(is_failure(outcome_of(queue, to_return),
+                     failure_kind::pool_failed)); // there is memory where it is put
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory a message fails that nobody comes to retry, once its fork server is gone") {
+    const bounded_test bounds;
+    const no_memory none;
+    queue_of_ints queue({.workers = 1}, do_as_told);
+    CHECK(is_result(outcome_of(queue, to_return)));
+    REQUIRE(queue.put(to_hang));
+    for (const ::pid_t server : forkflow_test::fork_servers_of(::getpid())) {
+        ::kill(server, SIGKILL);
+    }
+    const auto got = queue.get(60s);
+    REQUIRE(got);
+    CHECK(is_untold(*got));
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory workers are relieved") {
+    const bounded_test bounds;
+    const no_memory none;
+    queue_of_ints queue({.workers = 2, .recycle_after = 3}, do_as_told);
+    for (int i = 0; i < 100 || (queue.statistics().recycled < 5 && i < 100'000); ++i) {
+        CHECK(is_result(outcome_of(queue, to_return)));
+    }
+    CHECK(queue.statistics().recycled >= 5);
+}
+
+TEST_CASE("Without memory a pool recovers from a worker that wrote over all states") {
+    const bounded_test bounds;
+    const no_memory none;
+    queue_of_ints queue({.workers = 1, .deadline = 1s, .attempts = 1}, do_as_told);
+    CHECK(is_result(outcome_of(queue, to_return)));
+    CHECK(std::holds_alternative<failure>(outcome_of(queue, to_go_wild)));
+    CHECK(forkflow_test::comes_true_within(60s, [&] { return is_result(outcome_of(queue, to_return)); }));
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory what large messages and buffers held is given back") {
+    const bounded_test bounds;
+    const no_memory none;
+    using bytes = std::vector<char>;
+    constexpr std::size_t large = std::size_t{4} << 20U;
+    forkflow::ordered_process_queue<std::size_t, bytes> queue(
+        forkflow::pool_options{.workers = 1, .max_message_bytes = large + 100, .buffer_bytes = 3 * large},
+        [](std::size_t size) { return bytes(size); });
+    const std::size_t before = bytes_held_by_pool();
+    REQUIRE(queue.put(large));
+    const auto got = queue.get(60s);
+    REQUIRE(got);
+    CHECK(got->size() == large);
+    {
+        const std::vector<forkflow::buffer> kept{queue.make_buffer(large), queue.make_buffer(large)};
+        CHECK(bytes_held_by_pool() >= before + 3 * large);
+    }
+    CHECK(forkflow_test::comes_true_within(60s, [&] { return bytes_held_by_pool() < before + large; }));
+}
+
+} // namespace supervisor_without_memory_test
