@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // There is no memory for the thread that tends a pool's workers: deaths, deadlines, replacements and sweeps
-// go on; only what became of a message cannot be told. Replaces operator new.
+// go on; only what became of a message cannot be told.
+#include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/processes.hpp"
@@ -19,50 +20,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <new>
 #include <random>
 #include <string>
 #include <system_error>
 #include <variant>
 #include <vector>
-
-namespace supervisor_without_memory_test {
-
-namespace {
-
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
-std::atomic<bool> refuses{false};
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
-std::atomic<int> refusals{0};
-
-bool is_supervisor() noexcept {
-    char name[16] = {};
-    ::pthread_getname_np(::pthread_self(), name, sizeof name);
-    return std::strcmp(name, "ff-supervisor") == 0;
-}
-
-} // namespace
-
-} // namespace supervisor_without_memory_test
-
-// Not to be inlined: where only one of a pair is, g++ sees an allocation that is freed in another way.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-    using namespace supervisor_without_memory_test;
-    if (refuses.load() && is_supervisor()) {
-        ++refusals;
-        throw std::bad_alloc();
-    }
-    if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
-    std::free(memory);
-}
 
 namespace supervisor_without_memory_test {
 
@@ -72,6 +34,17 @@ using forkflow::failure_kind;
 using forkflow_test::bounded_test;
 
 namespace {
+
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<int> refusals{0};
+
+bool is_supervisor() noexcept {
+    char name[16] = {};
+    ::pthread_getname_np(::pthread_self(), name, sizeof name);
+    const bool is = std::strcmp(name, "ff-supervisor") == 0;
+    refusals += is ? 1 : 0;
+    return is;
+}
 
 /// Longer than a string holds without memory.
 constexpr const char* much_to_say = "what a worker writes to its standard error before it dies\n";
@@ -106,9 +79,9 @@ class no_memory {
 public:
     no_memory() {
         refusals = 0;
-        refuses = true;
+        forkflow_fuzz::gets_none = is_supervisor;
     }
-    ~no_memory() { refuses = false; }
+    ~no_memory() { forkflow_fuzz::gets_none = nullptr; }
     no_memory(const no_memory&) = delete;
     no_memory& operator=(const no_memory&) = delete;
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// How much memory is taken from operator new. It replaces that operator, so one source of a program includes
-// it.
+// How much memory is taken from operator new, and who gets none. It replaces that operator, so one source of
+// a program includes it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -26,12 +27,20 @@ private:
     std::size_t left_;
 };
 
+/// Unless null: whether the thread that calls it gets no memory.
+inline std::atomic<bool (*)() noexcept> gets_none{nullptr};
+
+inline bool is_refused() noexcept {
+    const auto ask = gets_none.load();
+    return ask != nullptr && ask();
+}
+
 } // namespace forkflow_fuzz
 
 // Not to be inlined: where only one of a pair is, g++ sees an allocation that is freed in another way.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
     std::size_t* const left = forkflow_fuzz::memory_left;
-    if (left != nullptr && bytes > *left) {
+    if ((left != nullptr && bytes > *left) || forkflow_fuzz::is_refused()) {
         throw std::bad_alloc();
     }
     if (left != nullptr) {
@@ -43,7 +52,7 @@ private:
     throw std::bad_alloc();
 }
 [[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
-    return std::malloc(bytes == 0 ? 1 : bytes);
+    return forkflow_fuzz::is_refused() ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
     std::free(memory);
