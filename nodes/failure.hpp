@@ -21,7 +21,7 @@ enum class failure_kind : std::uint8_t {
     not_encodable, ///< the codec of the message or result threw while encoding
     not_decodable, ///< the codec of the message or result threw while decoding, or a marker when it left
     pool_failed,   ///< the pool of workers is beyond repair; `what` says why
-    no_memory,     ///< the system has no memory for the encoded message or result
+    no_memory,     ///< the system has no memory for the encoded message or result, or for its failure
 };
 
 /// The name of the enumerator. Never fails.
