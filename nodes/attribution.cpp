@@ -55,8 +55,7 @@ bool attribution::charge(state_word word, const host_event& death, const worker_
         word.seat = heir.seat;
         word.incarnation = heir.incarnation;
     } else {
-        failure outcome =
-            told([&] { return cause_of(death, word.state == message_state::condemned, reason); });
+        failure outcome = cause_of(death, word.state == message_state::condemned, reason);
         outcome.attempts = word.attempt;
         failures_.put(word.number, std::move(outcome));
         word.state = message_state::failed;
@@ -77,26 +76,33 @@ void attribution::fail_all(const failure& reason) {
     for (sequence number = window_.next_to_emit(); before(number, requests_.next()); ++number) {
         state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         if (word.number == number && word.owned() && word.seat != parent_seat) {
-            failures_.put(number, reason);
+            failure lost = told([&] { return reason; });
+            lost.attempts = word.attempt;
+            failures_.put(number, std::move(lost));
             word.state = message_state::failed;
             shared_.state(number).store(word.packed(), std::memory_order_seq_cst);
         }
     }
 }
 
-failure attribution::cause_of(const host_event& death, bool timed_out, std::string_view reason) const {
+failure attribution::cause_of(const host_event& death, bool timed_out,
+                              std::string_view reason) const noexcept {
     failure cause{.kind = timed_out ? failure_kind::timed_out : failure_kind::crashed,
                   .pid = death.pid,
                   .signal = death.signal,
                   .status = death.status,
-                  .peak_memory_kib = death.peak_memory_kib,
-                  .what = words_about(death),
-                  .stderr_tail = death.stderr_tail};
-    if (timed_out) {
-        cause.what = "the deadline passed and the worker was killed";
-    } else if (!reason.empty()) {
-        cause.what = reason;
+                  .peak_memory_kib = death.peak_memory_kib};
+    try {
+        tell_of(death, timed_out ? "the deadline passed and the worker was killed" : reason, cause);
+    } catch (...) { // no memory
+        cause.what = words_of([&] { return words_about(death); });
     }
+    return cause;
+}
+
+void attribution::tell_of(const host_event& death, std::string_view reason, failure& cause) const {
+    cause.what = reason.empty() ? words_about(death) : std::string(reason);
+    cause.stderr_tail = death.stderr_tail;
     const last_words& words = shared_.words_of(death.seat);
     const std::size_t frames =
         std::min<std::size_t>(words.frame_count.load(std::memory_order_acquire), max_stack_frames);
@@ -105,7 +111,19 @@ failure attribution::cause_of(const host_event& death, bool timed_out, std::stri
         cause.stack_trace.frames.assign(words.frames + handler_frames, words.frames + frames);
         cut_engine_frames(cause.stack_trace, std::min<std::size_t>(words.engine_frames, max_stack_frames));
     }
-    return cause;
+}
+
+std::string attribution::last_text(const host_event& death) const {
+    const last_words& words = shared_.words_of(death.seat);
+    const std::size_t size =
+        std::min<std::size_t>(words.text_bytes, sizeof words.text); // copied once, then used
+    if (size > 0) {
+        return {words.text, size};
+    }
+    const auto stage =
+        static_cast<worker_stage>(shared_.seat(death.seat).stage.load(std::memory_order_relaxed));
+    return words_about(death) + (stage == worker_stage::initialising ? " in worker_init" : "") +
+           (death.stderr_tail.empty() ? "" : "; it wrote: " + death.stderr_tail);
 }
 
 } // namespace forkflow::nodes

@@ -30,6 +30,8 @@ public:
         bool inherited = false; ///< `heir` alone can take a message now
     };
     settlement settle(const host_event& death, const worker_identity& heir, std::string_view reason = {});
+    /// What a worker that is reaped, and whose seat is not taken anew, said of its end; else what is known.
+    [[nodiscard]] std::string last_text(const host_event& death) const;
     /// Lets everything that workers own fail with `reason`. Once all are reaped.
     void fail_all(const failure& reason);
 
@@ -40,7 +42,9 @@ private:
     bool charge(state_word word, const host_event& death, const worker_identity& heir,
                 std::string_view reason);
     void pass_on(const state_word& word, const worker_identity& heir);
-    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out, std::string_view reason) const;
+    [[nodiscard]] failure cause_of(const host_event& death, bool timed_out,
+                                   std::string_view reason) const noexcept;
+    void tell_of(const host_event& death, std::string_view reason, failure& cause) const;
 
     const rings& shared_;
     const unsigned attempts_;

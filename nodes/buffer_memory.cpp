@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <new>
 #include <utility>
 
 namespace forkflow::nodes {
@@ -28,6 +27,7 @@ buffer_memory::allocate_until(std::size_t bytes, std::chrono::steady_clock::time
         return nullptr;
     }
     const std::size_t wanted = whole_pages(std::max<std::size_t>(bytes, 1));
+    auto made = std::make_shared<block>(shared_from_this()); // who has no memory for it takes no room
     std::unique_lock lock(mutex_);
     std::optional<std::size_t> offset = find_room(wanted);
     while (!offset && !waits_ended_ && std::chrono::steady_clock::now() < deadline) {
@@ -39,22 +39,11 @@ buffer_memory::allocate_until(std::size_t bytes, std::chrono::steady_clock::time
     }
     take(*offset, wanted);
     lock.unlock();
-    const std::span<std::byte> pages = region_.subspan(*offset, wanted);
-    std::shared_ptr<const block> made = block_of(pages);
-    if (!mapping_->provide(pages)) {
+    made->hold(region_.subspan(*offset, wanted));
+    if (!mapping_->provide(made->pages())) {
         throw no_message_memory(bytes);
     }
     return made;
-}
-
-/// Who has no memory for a block has not taken any room.
-std::shared_ptr<const buffer_memory::block> buffer_memory::block_of(std::span<std::byte> pages) {
-    try {
-        return std::make_shared<const block>(shared_from_this(), pages);
-    } catch (...) {
-        free(pages);
-        throw;
-    }
 }
 
 void buffer_memory::end_waits() {
@@ -79,7 +68,7 @@ std::optional<std::size_t> buffer_memory::find_room(std::size_t bytes) const {
 
 void buffer_memory::take(std::size_t offset, std::size_t bytes) noexcept {
     while (bytes > 0) {
-        free_runs::node_type first = free_.extract(offset);
+        note first = free_.extract(offset);
         free_run& run = first.mapped();
         const std::size_t taken = std::min(bytes, run.bytes);
         count_idle({.bytes = taken, .age = run.age}, false);
@@ -93,12 +82,15 @@ void buffer_memory::take(std::size_t offset, std::size_t bytes) noexcept {
     }
 }
 
-void buffer_memory::free(std::span<std::byte> pages) noexcept {
+buffer_memory::note buffer_memory::blank_note() {
+    free_runs made;
+    made.try_emplace(0);
+    return made.extract(made.begin());
+}
+
+void buffer_memory::free(std::span<std::byte> pages, note blank) noexcept {
     const std::scoped_lock lock(mutex_);
-    try {
-        insert(offset_of(pages.data()), {.bytes = pages.size(), .age = sweeps_});
-    } catch (const std::bad_alloc&) { // the room is lost; who has no memory for a note has other worries
-    }
+    insert(std::move(blank), offset_of(pages.data()), {.bytes = pages.size(), .age = sweeps_});
     freed_.notify_all(); // all, as each needs another size
     if (on_idle_) {
         on_idle_();
@@ -106,8 +98,10 @@ void buffer_memory::free(std::span<std::byte> pages) noexcept {
 }
 
 /// Joins it with neighbours of its age.
-void buffer_memory::insert(std::size_t offset, free_run run) {
-    auto inserted = free_.emplace(offset, run).first;
+void buffer_memory::insert(note blank, std::size_t offset, free_run run) noexcept {
+    blank.key() = offset;
+    blank.mapped() = run;
+    auto inserted = free_.insert(std::move(blank)).position;
     count_idle(run, true);
     join_with_one_before(inserted);
     if (auto next = std::next(inserted); next != free_.end()) {

@@ -22,23 +22,38 @@ namespace forkflow::nodes {
 /// stay free from one sweep to the next. The parent's; thread-safe. Outlives its pool for as long as there
 /// are blocks, and the mapping with it.
 class buffer_memory : public std::enable_shared_from_this<buffer_memory> {
+    /// A run of free pages, all freed between the same two sweeps or all without memory. Neighbours of other
+    /// ages stay apart, or what is used all the time would keep them young.
+    struct free_run {
+        std::size_t bytes = 0;
+        std::optional<std::uint64_t> age{}; ///< in which sweep's time it was freed; empty: it has no pages
+    };
+    using free_runs = std::map<std::size_t, free_run>; ///< by offset
+    using note = free_runs::node_type;
+
 public:
-    /// Pages that are in use until it is destroyed.
+    /// Pages that are in use until it is destroyed; at first none.
     class block {
     public:
-        block(std::shared_ptr<buffer_memory> memory, std::span<std::byte> pages) noexcept
+        explicit block(std::shared_ptr<buffer_memory> memory)
             : memory_(std::move(memory))
-            , pages_(pages) {}
-        ~block() { memory_->free(pages_); }
+            , note_(blank_note()) {}
+        ~block() {
+            if (!pages_.empty()) {
+                memory_->free(pages_, std::move(note_));
+            }
+        }
         block(const block&) = delete;
         block& operator=(const block&) = delete;
 
+        void hold(std::span<std::byte> pages) noexcept { pages_ = pages; }
         [[nodiscard]] const buffer_memory& memory() const noexcept { return *memory_; }
         [[nodiscard]] std::span<std::byte> pages() const noexcept { return pages_; }
 
     private:
         std::shared_ptr<buffer_memory> memory_;
         std::span<std::byte> pages_;
+        note note_; ///< so that it takes no memory to give the pages back
     };
 
     /// `region`: whole pages within `mapping`.
@@ -69,19 +84,11 @@ public:
     void set_on_idle(std::function<void()> on_idle);
 
 private:
-    /// A run of free pages, all freed between the same two sweeps or all without memory. Neighbours of other
-    /// ages stay apart, or what is used all the time would keep them young.
-    struct free_run {
-        std::size_t bytes = 0;
-        std::optional<std::uint64_t> age{}; ///< in which sweep's time it was freed; empty: it has no pages
-    };
-    using free_runs = std::map<std::size_t, free_run>; ///< by offset
-
-    [[nodiscard]] std::shared_ptr<const block> block_of(std::span<std::byte> pages);
-    void free(std::span<std::byte> pages) noexcept;
+    [[nodiscard]] static note blank_note();
+    void free(std::span<std::byte> pages, note blank) noexcept;
     [[nodiscard]] std::optional<std::size_t> find_room(std::size_t bytes) const;
     void take(std::size_t offset, std::size_t bytes) noexcept;
-    void insert(std::size_t offset, free_run run);
+    void insert(note blank, std::size_t offset, free_run run) noexcept;
     void join_with_one_before(free_runs::iterator& run) noexcept;
     void count_idle(const free_run& run, bool more) noexcept;
 

@@ -109,7 +109,7 @@ void extent_memory::trim(sequence number) noexcept {
 void extent_memory::sweep(sequence begin, sequence end) {
     unknown_.store(false, std::memory_order_relaxed);
     sweep_requests(begin, end);
-    // What has left and is not counted yet counts as inside.
+    // What has left counts as inside until it is admitted.
     const std::uint64_t taken = shared_.parent().emitted.load(std::memory_order_relaxed);
     const std::uint32_t in_flight = end - shared_.first() - static_cast<sequence>(taken);
     shared_.parent().sweeping.store(1, std::memory_order_seq_cst); // say so, then look at the users

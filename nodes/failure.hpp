@@ -15,11 +15,12 @@ namespace forkflow {
 /// Why a message has no result.
 enum class failure_kind : std::uint8_t {
     threw,         ///< the body threw an exception
-    crashed,       ///< each worker that was given the message died of it
+    crashed,       ///< each worker that was given the message died of it, or none came to retry it
     timed_out,     ///< the deadline passed in the last attempt, and the worker was killed
-    too_large,     ///< the encoded message or result has more than max_message_bytes
-    not_encodable, ///< the codec of the message or result threw while encoding
-    not_decodable, ///< the codec of the message or result threw while decoding, or a marker when it left
+    too_large,     ///< the encoded message or result has more than max_message_bytes or window_bytes
+    not_encodable, ///< the codec of the message or result threw while encoding, or a marker when copied
+    not_decodable, ///< the codec of the message or result threw while decoding, or a marker when it left;
+                   ///< or a worker has written over a result, or over the state of a message
     pool_failed,   ///< the pool of workers is beyond repair; `what` says why
     no_memory,     ///< the system has no memory for the encoded message or result, or for its failure
 };
@@ -36,7 +37,7 @@ struct failure {
     int signal = 0;                      ///< the signal that killed it; 0: it exited
     int status = 0;                      ///< its exit status, if it exited
     std::size_t size_bytes = 0;          ///< too_large, no_memory: what would have been needed
-    std::size_t limit_bytes = 0;         ///< too_large: max_message_bytes
+    std::size_t limit_bytes = 0;         ///< too_large: max_message_bytes, or window_bytes if that is less
     std::size_t peak_memory_kib = 0;     ///< the most memory that the dead worker ever had resident
     std::string exception_type{};        ///< the readable name of the exception's type
     std::string what{};                  ///< what it said, or a sentence about what happened

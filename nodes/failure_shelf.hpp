@@ -8,10 +8,21 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace forkflow::nodes {
+
+/// What `say` returns; without memory for that, words that need none.
+template <class Say>
+std::string words_of(Say say) noexcept {
+    try {
+        return say();
+    } catch (...) { // no memory
+        return "(no memory)";
+    }
+}
 
 /// What a message becomes if there is no memory to say what became of it. Takes none.
 inline failure failure_without_words() noexcept {

@@ -6,6 +6,7 @@
 #include <forkflow/nodes/output_tail.hpp>
 #include <forkflow/nodes/seat_table.hpp>
 #include <forkflow/nodes/system_call.hpp>
+#include <forkflow/nodes/wait_for_any.hpp>
 #include <forkflow/nodes/worker_process.hpp>
 
 #include <poll.h>
@@ -22,7 +23,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -59,7 +59,11 @@ public:
                     watched.push_back({sitting.output->get(), POLLIN, 0});
                 }
             }
-            wait_for_any(watched);
+            const std::int64_t patience_ns =
+                awaits_memory_ ? std::chrono::nanoseconds(memory_pause).count() : -1;
+            if (!wait_for_any(watched, patience_ns)) {
+                watched[2].revents = has_ended(parent_) ? POLLIN : 0;
+            }
             drain_outputs(watched);
             if (watched[1].revents != 0) {
                 reap();
@@ -92,16 +96,9 @@ private:
         }
     }
 
-    void wait_for_any(std::vector<pollfd>& watched) const {
-        const int patience_ms = awaits_memory_ ? static_cast<int>(memory_pause.count()) : -1;
-        if (uninterrupted([&] { return ::poll(watched.data(), watched.size(), patience_ms); }) != -1) {
-            return;
-        }
-        // More than it may have open since somebody lowered its limit, or no memory for so many: one by one.
-        std::this_thread::sleep_for(memory_pause);
-        for (pollfd& one : watched) {
-            ::poll(&one, 1, 0);
-        }
+    /// Once it is reaped; for where poll cannot tell.
+    static bool has_ended(const descriptor& process) {
+        return ::syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0U) == -1 && errno == ESRCH;
     }
 
     static bool is_open(const sitter& worker) { return worker.output && worker.output->get() != -1; }

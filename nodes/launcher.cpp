@@ -6,6 +6,7 @@
 #include <forkflow/nodes/launcher.hpp>
 #include <forkflow/nodes/portable_pool.hpp>
 #include <forkflow/nodes/system_call.hpp>
+#include <forkflow/nodes/wait_for_any.hpp>
 #include <forkflow/nodes/worker_life.hpp>
 #include <forkflow/nodes/worker_process.hpp>
 
@@ -91,8 +92,7 @@ public:
     void serve() {
         while (!gone_) {
             pollfd watched[2] = {{socket_.get(), POLLIN, 0}, {application_.get(), POLLIN, 0}};
-            uninterrupted([&] { return ::poll(watched, 2, -1); });
-            gone_ = watched[1].revents != 0;
+            gone_ = wait_for_any(watched, -1) && watched[1].revents != 0;
             if (!gone_) {
                 take_order();
             }

@@ -25,10 +25,12 @@ struct portable_pool;
 /// Without it, a pool forks from the program as it is at that moment. That works as well as fork can: what
 /// other threads have locked stays locked in the workers, except for glibc's malloc and stdio.
 ///
-/// The price: workers know the program as it was when the fork_server was made. A body (and worker_init, and
-/// sandbox) must be code that was loaded by then, and the body trivially copyable, with a state that means
-/// something there: no pointers, no references. keep_descriptors are handed over; the working directory and
-/// the environment are those of then.
+/// The price: workers know the program as it was when the fork_server was made. A body must be code that was
+/// loaded by then, trivially copyable, of at most 16 KiB, and have a state that means something there: a
+/// pointer or a reference is not seen, and leads to what was there then. worker_init and sandbox must be
+/// pointers to functions (`+[] {…}`) that were loaded by then. keep_descriptors are handed over, up to 64;
+/// limits.cpus may have 256. Others throw std::invalid_argument when the pool is made. The working directory
+/// and the environment are those of then.
 ///
 /// With it, a pool also survives the death of its own fork server: a new one is asked for, and what the
 /// workers were running is charged with an attempt.
@@ -42,6 +44,7 @@ class fork_server {
 public:
     /// Forks. Throws std::system_error.
     fork_server();
+    /// Ends the process. A pool that still names it goes on, but gets no other fork server.
     ~fork_server();
     fork_server(const fork_server&) = delete;
     fork_server& operator=(const fork_server&) = delete;

@@ -17,20 +17,22 @@ class fork_server;
 /// How a pool of workers is made. An aggregate: use designated initialisers. A value out of its range makes
 /// the constructor that takes the options throw std::invalid_argument, which names field, value and range.
 struct pool_options {
-    /// Worker processes, 1 to 1023. 0: as many as CPUs that this process may use. A worker that finds itself
-    /// on one CPU with another of the pool, while one that it may use has none, moves there: by
-    /// sched_setaffinity, for a moment; afterwards it may run where it might before. Not if a seccomp filter
-    /// is in force, nor with a sandbox.
+    /// Worker processes, 1 to 1023 (1022 if workers are recycled). 0: as many as CPUs that this process may
+    /// use. A worker that finds itself on one CPU with another of the pool, while one that it may use has
+    /// none, moves there: by sched_setaffinity, for a moment; afterwards it may run where it might before.
+    /// Not if a seccomp filter is in force, nor with a sandbox.
     std::size_t workers = 0;
     /// The reorder window: at most so many results wait for their turn. 1 to 1'048'576; 0: 10 × workers. Of
     /// one worker all of them, if there are up to four workers, else four times its share (or 16, if that is
     /// more): a worker that is so far ahead leaves messages to the others. Their places, and those of as many
-    /// requests, take 1 to 2.5 KiB each of memory from the start.
+    /// requests, take 1 to 3 KiB each of memory from the start, if there are 8 × workers or more; else up to
+    /// 16 KiB for each worker. Each request beyond that takes 0.7 KiB.
     std::size_t window = 0;
     /// At most so many messages wait for a worker or run. 1 to 1'048'576; 0: as many as the window.
     std::size_t requests = 0;
     /// The largest encoded request or result, in bytes, 1 to 1 GiB. It takes address space, not memory, until
-    /// it is used. A larger message becomes a failure (too_large).
+    /// it is used: once for each request and twice for each place of the window; if the system has no such
+    /// space, the constructor throws std::system_error. A larger message becomes a failure (too_large).
     std::size_t max_message_bytes = std::size_t{1} << 20U;
     /// At most so many bytes of encoded requests are inside, and at most so many bytes of results wait for
     /// their turn: 1 byte to 64 TiB; the two are bounded apart. While they are used up there is no room, as
@@ -63,17 +65,18 @@ struct pool_options {
     /// after messages, at most every 10 ms.
     std::size_t recycle_growth_bytes = 0;
     /// Called once in each worker before its first message. If it throws, dies or hangs again and again, the
-    /// pool fails, and says why.
+    /// pool fails, and says why. With `server` a pointer to a function.
     std::function<void()> worker_init{};
     /// How long worker_init may take; then the worker is killed. 0: as long as it likes.
     std::chrono::nanoseconds init_deadline{std::chrono::minutes(1)};
     /// Called in each worker last of all, after worker_init: for a seccomp filter, or to give up
-    /// capabilities. After it forkflow's own part of a worker calls nothing but futex, exit_group, and,
-    /// unless spin and window_bytes are 0, sched_yield (and getcpu, where neither rseq nor the vDSO tells a
-    /// thread its CPU); for a body that throws, getpid; for one that crashes, getpid, gettid and tgkill; with
-    /// recycle_growth_bytes, pread64 and close; where the system had no memory for a result, rt_sigaction.
-    /// What malloc calls is the body's (brk, mmap, munmap, mremap, madvise). Change user and group in
-    /// worker_init, not here: the kernel then forgets that the worker is to die with the pool.
+    /// capabilities. With `server` a pointer to a function. After it forkflow's own part of a worker calls
+    /// nothing but futex, exit_group, and, unless spin and window_bytes are 0, sched_yield (and getcpu, where
+    /// neither rseq nor the vDSO tells a thread its CPU); for a body that throws, getpid; for one that
+    /// crashes, getpid, gettid and tgkill; with recycle_growth_bytes, pread64 and close; where the system had
+    /// no memory for a result, rt_sigaction. What malloc calls is the body's (brk, mmap, munmap, mremap,
+    /// madvise). Change user and group in worker_init, not here: the kernel then forgets that the worker is
+    /// to die with the pool.
     std::function<void()> sandbox{};
     /// What each worker may use.
     worker_limits limits{};
@@ -96,8 +99,8 @@ struct pool_options {
     /// task may sleep for as long in between, while there are workers awake for all CPUs. In an arena of one
     /// thread it looks again only for a message that is alone inside.
     std::chrono::nanoseconds spin{std::chrono::microseconds(50)};
-    /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others are
-    /// closed there.
+    /// Descriptors that stay open in the workers, beside 0 (which reads /dev/null), 1 and 2. All others of
+    /// the application are closed there; a pipe of forkflow's own is open.
     std::vector<int> keep_descriptors{};
     /// Who forks: a process that was forked early (see forkflow/fork_server.hpp), and must outlive the pool;
     /// or, if null, the pool itself, from the program as it is.

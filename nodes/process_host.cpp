@@ -5,6 +5,7 @@
 #include <forkflow/nodes/lack_of_memory.hpp>
 #include <forkflow/nodes/process_host.hpp>
 #include <forkflow/nodes/system_call.hpp>
+#include <forkflow/nodes/wait_for_any.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <ctime>
+#include <new>
 #include <span>
 #include <thread>
 #include <utility>
@@ -108,11 +109,20 @@ bool process_host::restart() {
     if (launcher_ == nullptr || closed_) {
         return false;
     }
-    try {
-        launch();
-        return true;
-    } catch (const std::exception&) { // the launcher is gone too, or there is nothing left to make one from
-        return false;
+    const clock::time_point end = clock::now() + helper_patience;
+    for (;;) {
+        try {
+            launch();
+            return true;
+        } catch (const std::bad_alloc&) {
+            if (clock::now() >= end) {
+                return false;
+            }
+            std::this_thread::sleep_for(memory_pause);
+        } catch (
+            const std::exception&) { // the launcher is gone too, or there is nothing left to make one from
+            return false;
+        }
     }
 }
 
@@ -173,9 +183,9 @@ host_event process_host::next_event(std::int64_t patience_ns) {
     patience_ns = see_to_end(patience_ns);
     pollfd watched[3] = {
         {socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}, {server_.get(), POLLIN, 0}};
-    const timespec patience{.tv_sec = static_cast<time_t>(patience_ns / 1'000'000'000),
-                            .tv_nsec = static_cast<long>(patience_ns % 1'000'000'000)};
-    uninterrupted([&] { return ::ppoll(watched, 3, patience_ns < 0 ? nullptr : &patience, nullptr); });
+    if (!wait_for_any(watched, patience_ns)) {
+        watched[2].revents = 0; // the end of the socket tells
+    }
     eventfd_t interrupts = 0;
     ::eventfd_read(interrupt_.get(), &interrupts);
     if (watched[0].revents == 0 && watched[2].revents == 0) {
@@ -186,6 +196,9 @@ host_event process_host::next_event(std::int64_t patience_ns) {
         uninterrupted([&] { return ::recv(socket_.get(), &notice, sizeof notice, MSG_DONTWAIT); });
     if (got >= static_cast<ssize_t>(notice_head_bytes)) {
         return event_of(notice, static_cast<std::size_t>(got) - notice_head_bytes);
+    }
+    if (got == -1 && errno == EAGAIN && watched[2].revents == 0) { // it could not be looked at
+        return {.what = host_event::kind::quiet};
     }
     // End of file; or nothing, and the fork server is dead, although some other child of ours holds its end
     // of the pair.

@@ -42,7 +42,7 @@
 //
 // Deadlines: whoever condemns a claim kills its worker afterwards. A worker that cannot publish because its
 // claim is condemned waits for its death, so it never takes a further message, and nobody is killed for a
-// message that he has published. If the publication is faster, the message counts and nobody is killed.
+// message that it has published. If the publication is faster, the message counts and nobody is killed.
 //
 // Withdrawal: the parent may give up all numbers below one. Those that are ready fail; those that are claimed
 // are left to their workers or, with kill_on_cancel, condemned as for a deadline. None of them is retried. What
@@ -319,8 +319,8 @@ struct alignas(cache_line_bytes) last_words {
 /// How a result ends up in its slot.
 enum class result_kind : std::uint32_t { value, failure };
 
-/// One for each slot, in both rings. They lie side by side, so that a payload begins with a cache line. A
-/// payload that does not fit its slot lies in the slot's extent.
+/// One for each slot of a request and each place of a result. They lie side by side, so that a payload begins
+/// with a cache line. A payload that does not fit its slot lies in the slot's extent.
 struct slot_header {
     std::uint64_t length_bytes;
     std::uint32_t kind;   ///< a result_kind

@@ -59,6 +59,7 @@ void relief_desk::forget_those_not_wanted() {
 
 void relief_desk::take_down(const request& asked) {
     forget_those_not_wanted();
+    std::erase_if(requests_, [&](const request& known) { return known.who == asked.who; });
     requests_.push_back(asked);
 }
 

@@ -298,9 +298,7 @@ void request_ring::fail_inheritance(const worker_identity& heir, const failure& 
     for (sequence number = window_.next_to_emit(); before(number, next()); ++number) {
         const state_word word = state_word::unpacked(shared_.state(number).load(std::memory_order_seq_cst));
         if (word.number == number && word.has_heir() && word.names(heir.seat, heir.incarnation)) {
-            failure lost = told([&] { return reason; });
-            lost.attempts = word.attempt - 1;
-            fail_if_ready(number, lost);
+            fail_if_ready(number, reason);
         }
     }
 }
@@ -322,7 +320,9 @@ bool request_ring::fail_if_ready(sequence number, const failure& reason) {
     if (!shared_.state(number).compare_exchange_strong(bits, word.packed(), std::memory_order_seq_cst)) {
         return false;
     }
-    failures_.put(number, reason);
+    failure lost = told([&] { return reason; });
+    lost.attempts = word.attempt - 1;
+    failures_.put(number, std::move(lost));
     note_finished_here(number);
     word.state = message_state::failed;
     shared_.state(number).store(word.packed(), std::memory_order_seq_cst);

@@ -16,7 +16,7 @@ struct statistics {
     std::uint64_t results = 0;
     std::uint64_t failures = 0;
     std::uint64_t markers = 0;
-    std::uint64_t dropped = 0; ///< outcomes that were thrown away after the graph was cancelled or reset
+    std::uint64_t dropped = 0; ///< thrown away after the graph was cancelled or reset; not what was queued
 
     std::size_t in_flight = 0; ///< received and not emitted
     std::size_t waiting = 0;   ///< of these, waiting for a worker

@@ -22,16 +22,6 @@ constexpr std::chrono::milliseconds most_vacancy(1000);
 /// Who lives so long is not dying of what all workers do when they begin.
 constexpr std::chrono::seconds settling_time(1);
 
-/// What `say` returns, if there is memory for it.
-template <class Say>
-std::string words(Say say) noexcept {
-    try {
-        return say();
-    } catch (...) { // no memory
-        return "out of memory";
-    }
-}
-
 } // namespace
 
 supervisor::supervisor(const rings& shared, const pool_options& options, request_ring& requests,
@@ -118,21 +108,29 @@ void supervisor::bury_all_workers() {
 }
 
 void supervisor::handle(const host_event& event) {
-    if (event.what == host_event::kind::died) {
-        bury(event);
-    } else if (event.what == host_event::kind::refused) {
-        seats_.vacate(event.seat);
-        if (!stopping_.load()) {
-            // It may have been somebody's heir.
-            const bool owed = attribution_.settle(event, seats_.next_sitter(event.seat)).inherited;
-            replace(event.seat, true, owed, words([&] {
-                        return std::string("a worker could not be made: fork: ") + std::strerror(event.error);
-                    }));
-        }
-    } else {
+    if (event.what != host_event::kind::died && event.what != host_event::kind::refused) {
         return;
     }
-    end_purge_without({.seat = event.seat, .incarnation = event.incarnation});
+    const worker_identity who{.seat = event.seat, .incarnation = event.incarnation};
+    const bool was_too_slow = std::erase(too_slow_, who) > 0;
+    if (event.what == host_event::kind::died) {
+        bury(event, {}, was_too_slow);
+    } else {
+        do_without(event);
+    }
+    end_purge_without(who);
+}
+
+/// Its worker could not be made.
+void supervisor::do_without(const host_event& refused) {
+    seats_.vacate(refused.seat);
+    if (!stopping_.load()) {
+        // It may have been somebody's heir.
+        const bool owed = attribution_.settle(refused, seats_.next_sitter(refused.seat)).inherited;
+        replace(refused.seat, true, owed, words_of([&] {
+                    return std::string("a worker could not be made: fork: ") + std::strerror(refused.error);
+                }));
+    }
 }
 
 /// Does what is due, and returns for how many nanoseconds nothing will be; -1: until somebody calls.
@@ -305,7 +303,7 @@ void supervisor::lay_out(std::uint32_t seat) {
     seats_.vacate(seat);
 }
 
-void supervisor::bury(const host_event& death, std::string_view reason) {
+void supervisor::bury(const host_event& death, std::string_view reason, bool was_too_slow) {
     lay_out(death.seat);
     if (stopping_.load()) {
         return;
@@ -328,8 +326,12 @@ void supervisor::bury(const host_event& death, std::string_view reason) {
         barren_deaths_ = 0;
         in_vain_[death.seat] = 0;
     }
-    replace(death.seat, (!began || in_idle_loop) && !blameless, owed, words([&] {
-                return "workers die before they come to take a message; the last: " + last_text(death);
+    if (was_too_slow) {
+        barren_deaths_ = most_barren_deaths; // enough waiting, if nobody else has become ready
+    }
+    replace(death.seat, (!began || in_idle_loop) && !blameless, owed, words_of([&] {
+                return "workers die before they come to take a message; the last: " +
+                       (was_too_slow ? words_about_slowness() : attribution_.last_text(death));
             }));
     if (!charged) { // only now: who sees the count sees what came of it; the acquire is in deaths, recycled
         (asked ? recycled_ : deaths_).fetch_add(1, std::memory_order_release);
@@ -418,23 +420,9 @@ worker_stage supervisor::stage_of(std::uint32_t seat) const {
     return static_cast<worker_stage>(shared_.seat(seat).stage.load(std::memory_order_relaxed));
 }
 
-std::string supervisor::last_text(const host_event& death) {
-    if (std::erase(too_slow_, worker_identity{.seat = death.seat, .incarnation = death.incarnation}) > 0) {
-        barren_deaths_ = most_barren_deaths; // enough waiting, if nobody else has become ready
-        return "worker_init did not end within " +
-               std::to_string(
-                   std::chrono::duration_cast<std::chrono::milliseconds>(options_.init_deadline).count()) +
-               " ms";
-    }
-    const last_words& words = shared_.words_of(death.seat);
-    const std::size_t size =
-        std::min<std::size_t>(words.text_bytes, sizeof words.text); // copied once, then used
-    if (size > 0) {
-        return {words.text, size};
-    }
-    return words_about(death) +
-           (stage_of(death.seat) == worker_stage::initialising ? " in worker_init" : "") +
-           (death.stderr_tail.empty() ? "" : "; it wrote: " + death.stderr_tail);
+std::string supervisor::words_about_slowness() const {
+    const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(options_.init_deadline);
+    return "worker_init did not end within " + std::to_string(most.count()) + " ms";
 }
 
 // --- withdrawal
@@ -503,7 +491,7 @@ void supervisor::bury_all(std::string_view why) {
     host_.close();
     while (host_.next_event(-1).what != host_event::kind::closed) {
     }
-    failure reason{.kind = failure_kind::pool_failed, .what = words([&] { return std::string(why); })};
+    failure reason{.kind = failure_kind::pool_failed, .what = words_of([&] { return std::string(why); })};
     attribution_.fail_all(reason);
     requests_.fail_all(std::move(reason));
     mend_all();

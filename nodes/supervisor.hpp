@@ -65,6 +65,7 @@ private:
     using clock = std::chrono::steady_clock;
 
     void handle(const host_event& event);
+    void do_without(const host_event& refused);
     [[nodiscard]] std::int64_t tend();
     void fill(std::uint32_t seat);
     void fill_vacant_seats(clock::time_point now);
@@ -76,7 +77,7 @@ private:
     [[nodiscard]] std::optional<clock::time_point> next_time() const;
 
     /// `reason`: as in attribution::settle; not empty: the worker is not to blame.
-    void bury(const host_event& death, std::string_view reason = {});
+    void bury(const host_event& death, std::string_view reason = {}, bool was_too_slow = false);
     void bury_all_workers();
     /// Takes who sat there off all lists.
     void lay_out(std::uint32_t seat);
@@ -96,7 +97,7 @@ private:
     [[nodiscard]] bool any_wild() const;
     void bury_all(std::string_view why);
     [[nodiscard]] worker_stage stage_of(std::uint32_t seat) const;
-    [[nodiscard]] std::string last_text(const host_event& death);
+    [[nodiscard]] std::string words_about_slowness() const;
 
     const rings& shared_;
     const pool_options& options_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Indexes documents, one per line of standard input; an empty line ends a batch. The marker behind a batch
-// cannot overtake its documents: when it comes out, the batch is done, though the next is long under way.
+// Indexes documents, one per line of standard input; an empty line, or the end, ends a batch. The marker
+// behind it cannot overtake the documents: when it comes out, the batch is done, though the next is long
+// under way.
 #include <forkflow/ordered_process_queue.hpp>
 
 #include <iostream>

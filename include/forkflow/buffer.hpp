@@ -46,6 +46,7 @@ public:
     /// No bytes.
     buffer() noexcept = default;
 
+    /// What it holds; to be written in the application only. The span is good as long as a copy lives.
     [[nodiscard]] std::span<std::byte> bytes() noexcept { return bytes_; }
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
     [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }

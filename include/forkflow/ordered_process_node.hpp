@@ -97,9 +97,11 @@ inline constexpr bool rejecting_policy =
 /// and so cannot be kept for it. The policies' lightweight forms mean the same, as the body never runs in
 /// this process.
 ///
-/// **Thread safety.** try_put, put and statistics may be called from any thread. As with all of oneTBB's
-/// nodes, the graph must be idle when the node is destroyed or the graph is reset; messages that are still
-/// inside are dropped.
+/// **Thread safety.** try_put, put, make_buffer, try_make_buffer and statistics may be called from any
+/// thread. try_put, as every receiver's, never waits: false means that the node rejects, or that its pool
+/// could not be made anew by a reset. The node may be destroyed with messages inside; they are dropped, after
+/// options.linger at the most. No other call may be under way then, and the graph must be idle when it is
+/// reset.
 ///
 /// **Cancel and reset.** When the graph is cancelled, what waits is dropped; what is with workers is finished
 /// and then dropped, and wait_for_all waits for it. As with all of oneTBB's nodes, reset the graph before it
@@ -136,7 +138,7 @@ public:
                          tbb::flow::node_priority_t priority)
         : ordered_process_node(g, detail::with_workers(workers), std::move(body), priority) {}
 
-    /// A node whose pool is made as `options` say.
+    /// A node whose pool is made as `options` say. Throws std::invalid_argument and std::system_error.
     template <class Body>
     requires detail::process_body<Body, Input, Output>
     ordered_process_node(tbb::flow::graph& g, pool_options options, Body body, Policy /*policy*/ = Policy(),
@@ -178,7 +180,7 @@ public:
 #endif
 
     /// A node like `other`, in the same graph, with a copy of its initial body and a pool of its own; without
-    /// its edges and messages.
+    /// its edges and messages. Forks, and throws std::system_error.
     ordered_process_node(const ordered_process_node& other)
         : ordered_process_node(other.owner(), other.options_, other.body_, other.own_priority(),
                                shared_tag{}) {}
@@ -215,13 +217,15 @@ public:
         return this->snapshot();
     }
 
-    /// A copy of the initial body, for tbb::flow::copy_body. Workers change copies of their own.
+    /// A copy of the initial body, for tbb::flow::copy_body. Workers change copies of their own. Throws
+    /// std::bad_cast if the body is of another type. Thread-safe.
     template <class Body>
     [[nodiscard]] Body copy_function_object() const {
         return dynamic_cast<const detail::initial_body_of<Input, Output, Body>&>(*body_).body();
     }
 
-    /// Gives the node a name in tracing tools, as tbb::flow::set_name does for oneTBB's nodes.
+    /// Gives the node a name in tracing tools, as tbb::flow::set_name does for oneTBB's nodes. For one
+    /// thread.
     friend void set_name(const ordered_process_node& node, const char* name) {
         node.name_for_tracing(name);
     }

@@ -48,7 +48,8 @@ namespace forkflow {
 /// refuses.
 ///
 /// **Waiting.** Time-outs are of any duration type; zero or less means not to wait, and what lies beyond the
-/// clock's reach means for ever. Who waits sleeps, and is woken when what it waits for is there.
+/// clock's reach means for ever. Who waits looks for a moment (options.spin, in get), then sleeps. put goes
+/// on about a millisecond after there is room, or sooner: threads are not woken for each place.
 ///
 /// **Thread safety.** Every member may be called by any number of threads at the same time, but for
 /// constructor and destructor. Messages that are put at the same time are ordered as they are accepted.
@@ -71,19 +72,20 @@ public:
         : queue_(std::move(options), std::move(body)) {}
 
     /// A queue with `workers` worker processes (0: one per CPU that this process may use), and the default
-    /// for all else.
+    /// for all else. Throws the same.
     template <class Body>
     ordered_process_queue(std::size_t workers, Body body)
         : queue_(with_workers(workers), std::move(body)) {}
 
-    /// A queue whose messages are calls: each brings the function that is to be run.
+    /// A queue whose messages are calls: each brings the function that is to be run. Throws the same.
     explicit ordered_process_queue(pool_options options) requires detail::has_calls<Input>
         : ordered_process_queue(std::move(options), run_call()) {}
     explicit ordered_process_queue(std::size_t workers) requires detail::has_calls<Input>
         : ordered_process_queue(workers, run_call()) {}
 
-    /// Kills the workers and drops what is inside. No other member may be running. Bounded: a stopped or
-    /// hanging worker is not waited for.
+    /// Waits options.linger at the most for what is inside (0: not at all), then kills the workers. Outcomes
+    /// are dropped. No other member may be running. Beyond that time a stopped or hanging worker is not
+    /// waited for.
     ~ordered_process_queue() = default;
     ordered_process_queue(const ordered_process_queue&) = delete;
     ordered_process_queue& operator=(const ordered_process_queue&) = delete;
@@ -124,7 +126,7 @@ public:
 
     /// The next outcome in arrival order; waits for it at most `timeout`. Without an outcome, the result says
     /// whether it has not come in time or the stream has ended: the queue is stopped, and every outcome was
-    /// got. Throws process_error for a failure that Output cannot hold.
+    /// got. Throws process_error for a failure that Output cannot hold, and what moving the outcome throws.
     template <class Rep, class Period>
     [[nodiscard]] get_result<Output> get(std::chrono::duration<Rep, Period> timeout) {
         return queue_.get_until(detail::deadline_after(timeout));
@@ -144,12 +146,14 @@ public:
     /// Closes the input, and returns at once: from now on put is false, also for those who wait in it. What
     /// is inside comes out; then the stream has ended.
     void stop() { queue_.close(); }
+    /// Whether stop was called.
     [[nodiscard]] bool is_stopped() const noexcept { return queue_.closed(); }
 
     /// Waits until every message that is inside at this moment has been run, at most `timeout`. False: it was
     /// not in time. Does not need anybody to get: outcomes for which the window has no room are set aside
     /// here, in their order, for later calls of get. They go on counting, so never more than requests +
-    /// window messages are inside. `statistics` shows them as emitted.
+    /// window messages are inside. `statistics` shows them as emitted. Throws std::bad_alloc if there is no
+    /// memory for what is set aside, and what moving an outcome throws.
     template <class Rep, class Period>
     bool join(std::chrono::duration<Rep, Period> timeout) {
         return queue_.join_until(detail::deadline_after(timeout));
@@ -200,6 +204,7 @@ public:
     }
 
     [[nodiscard]] Output& operator*() const noexcept { return *current_; }
+    /// Gets the next outcome; throws what get throws.
     iterator& operator++() {
         get_result<Output> next = from_->get();
         current_.reset(); // not assigned: an Output may be nothing that can be

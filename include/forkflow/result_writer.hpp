@@ -62,7 +62,8 @@ public:
     /// Makes the result `count` elements long, and gives them, to be written: the first ones are what they
     /// were before, new ones have any value. What was given before is no longer valid. The first call waits
     /// until the result is admitted, so that large results wait in their workers; call it as late as you can.
-    /// Waiting does not count against the deadline. Throws result_too_large. Costs no copy if the elements
+    /// Waiting does not count against the deadline. Throws result_too_large, and a
+    /// std::bad_alloc if the system has no memory for it. Costs no copy if the elements
     /// stay, for which the last room of a too generous first call is given back by a last one.
     std::span<element_type> resize(std::size_t count) {
         constexpr std::size_t most = (std::numeric_limits<std::size_t>::max() - 32) / sizeof(element_type);

@@ -211,11 +211,20 @@ private:
 
 } // namespace
 
-TEST_CASE("A fork_server leaves by itself when it is destroyed, though a child of the program lives on") {
+TEST_CASE(
+    "A fork_server, and a pool's, leaves by itself at the end, though a child of the program lives on") {
     const bounded_test bounds;
-    auto early = std::make_unique<fork_server>();
+    const bool is_pools = GENERATE(false, true);
+    std::unique_ptr<fork_server> early;
+    std::unique_ptr<line> pool;
+    if (is_pools) {
+        pool = std::make_unique<line>(pool_options{.workers = 2}, itself);
+    } else {
+        early = std::make_unique<fork_server>();
+    }
     ::pid_t leaving = 0;
-    REQUIRE(forkflow_test::comes_true_within(10s, [&] { return (leaving = process_named(launcher)) > 0; }));
+    REQUIRE(forkflow_test::comes_true_within(
+        10s, [&] { return (leaving = process_named(is_pools ? pool_server : launcher)) > 0; }));
     const ::pid_t child = ::fork(); // it holds all descriptors of the program, those of the fork_server too
     if (child == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -226,6 +235,7 @@ TEST_CASE("A fork_server leaves by itself when it is destroyed, though a child o
     {
         const noted_end end(leaving);
         early.reset();
+        pool.reset();
         CHECK(noted_end::how() == CLD_EXITED);
     }
     ::kill(child, SIGKILL);

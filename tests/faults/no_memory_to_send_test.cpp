@@ -200,18 +200,37 @@ TEST_CASE("A pool that there is no memory to order, or to hand over, from a fork
 
 TEST_CASE("A fork server that may not have as many descriptors as it watches goes on, and tells of deaths") {
     const bounded_test bounds;
+    const rlim_t limit = GENERATE(4U, 0U);
     queue_of_ints queue({.workers = 4, .attempts = 1, .stderr_tail_bytes = 100}, do_as_told);
     CHECK(is_result(outcome_of(queue, to_return)));
     const std::vector<::pid_t> servers = forkflow_test::fork_servers_of(::getpid());
     REQUIRE(servers.size() == 1);
-    REQUIRE(forkflow_test::comes_true_within(
-        20s, [] { return forkflow_test::workers_of(::getpid()).size() == 4; }));
-    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 4);
+    const auto all_work = [] { return forkflow_test::workers_of(::getpid()).size() == 4; };
+    REQUIRE(forkflow_test::comes_true_within(20s, all_work));
+    forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, limit);
     CHECK(is_failure(outcome_of(queue, to_die), failure_kind::crashed));
     CHECK(is_result(outcome_of(queue, to_return)));
     forkflow_test::limit_of(servers[0], RLIMIT_NOFILE, 100);
-    CHECK(forkflow_test::comes_true_within(20s,
-                                           [] { return forkflow_test::workers_of(::getpid()).size() == 4; }));
+    CHECK(forkflow_test::comes_true_within(20s, all_work));
+}
+
+TEST_CASE("A program that may have hardly any descriptors any more hears of deaths") {
+    const bounded_test bounds;
+    const forkflow_test::soft_limit descriptors(RLIMIT_NOFILE);
+    queue_of_ints queue = one_worker();
+    CHECK(is_result(outcome_of(queue, to_return)));
+    const rlim_t limit = GENERATE(2U, 0U);
+    descriptors.set(limit);
+    std::vector<outcome> found;
+    for (int i = 0; i < 3; ++i) {
+        found.push_back(outcome_of(queue, to_die));
+        found.push_back(outcome_of(queue, to_return));
+    }
+    descriptors.lift();
+    for (std::size_t i = 0; i < found.size(); i += 2) {
+        CHECK(is_failure(found[i], failure_kind::crashed));
+        CHECK(is_result(found[i + 1]));
+    }
 }
 
 } // namespace no_memory_to_send_test

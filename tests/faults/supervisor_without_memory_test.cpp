@@ -5,15 +5,19 @@
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
 #include "support/processes.hpp"
+#include "support/shared_flags.hpp"
 #include "support/wild_worker.hpp"
 
+#include <forkflow/fork_server.hpp>
 #include <forkflow/ordered_process_queue.hpp>
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -23,6 +27,7 @@
 #include <random>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -45,6 +50,26 @@ bool is_supervisor() noexcept {
     refusals += is ? 1 : 0;
     return is;
 }
+
+/// Whether the next processes cannot be made, after some time.
+enum flag : std::size_t { forks_fail_late, flags };
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+const forkflow_test::shared_flags* shared = nullptr;
+
+} // namespace
+
+// In place of the C library's, which it calls.
+extern "C" ::pid_t fork() {
+    if (shared != nullptr && shared->get(forks_fail_late) != 0) {
+        std::this_thread::sleep_for(150ms);
+        errno = ENOMEM;
+        return -1;
+    }
+    static const auto libc_fork = reinterpret_cast<::pid_t (*)()>(::dlsym(RTLD_NEXT, "fork"));
+    return libc_fork();
+}
+
+namespace {
 
 /// Longer than a string holds without memory.
 constexpr const char* much_to_say = "what a worker writes to its standard error before it dies\n";
@@ -100,7 +125,8 @@ bool is_result(const outcome& found) {
 /// Nobody could say more.
 bool is_failure(const outcome& found, failure_kind kind) {
     const auto* const lost = std::get_if<failure>(&found);
-    return lost != nullptr && lost->kind == kind && lost->what == "out of memory";
+    return lost != nullptr && lost->kind == kind &&
+           (lost->what == "out of memory" || lost->what == "(no memory)");
 }
 bool is_untold(const outcome& found) {
     return is_failure(found, failure_kind::no_memory);
@@ -175,6 +201,41 @@ TEST_CASE("Without memory a message fails that nobody comes to retry, once its f
     REQUIRE(got);
     CHECK(is_untold(*got));
     CHECK(refusals > 0);
+}
+
+TEST_CASE("Without memory a worker that is overdue and then cannot be made is waited for no longer") {
+    const bounded_test bounds;
+    const forkflow_test::shared_flags flags_of_all(flags);
+    shared = &flags_of_all;
+    {
+        const no_memory none;
+        queue_of_ints queue({.workers = 1, .attempts = 1, .init_deadline = 100ms}, do_as_told);
+        CHECK(is_result(outcome_of(queue, to_return)));
+        flags_of_all.set(forks_fail_late, 1);
+        CHECK(is_untold(outcome_of(queue, to_die)));
+        CHECK(is_untold(outcome_of(queue, to_return))); // the pool has failed meanwhile
+    }
+    shared = nullptr;
+}
+
+TEST_CASE("A pool that has no memory just when its fork server dies goes on with another") {
+    const bounded_test bounds;
+    forkflow::fork_server server;
+    queue_of_ints queue({.workers = 1, .attempts = 2, .server = &server}, +do_as_told);
+    CHECK(is_result(outcome_of(queue, to_return)));
+    std::vector<::pid_t> pools;
+    for (const forkflow_test::process& one : forkflow_test::descendants_of(::getpid())) {
+        if (one.name == "forkflow-server") {
+            pools.push_back(one.pid);
+        }
+    }
+    REQUIRE(pools.size() == 1);
+    {
+        const no_memory none;
+        ::kill(pools[0], SIGKILL);
+        REQUIRE(forkflow_test::comes_true_within(20s, [] { return refusals > 3; }));
+    }
+    CHECK(is_result(outcome_of(queue, to_return)));
 }
 
 TEST_CASE("Without memory workers are relieved") {

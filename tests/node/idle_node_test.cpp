@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A message that comes into a node in which nothing is: who waits for its outcome, and who need not be woken.
+// A node in which nothing is sleeps as a whole; and a message that comes into it: who waits for its outcome,
+// and who need not be woken.
 #include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
@@ -7,6 +8,7 @@
 #include "support/recorder.hpp"
 #include "support/shared_flags.hpp"
 
+#include <forkflow/fork_server.hpp>
 #include <forkflow/ordered_process_node.hpp>
 
 #include <oneapi/tbb/task_arena.h>
@@ -16,6 +18,8 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #include <unistd.h>
 
@@ -35,6 +39,37 @@ using node_of_numbers = forkflow::ordered_process_node<number, number>;
 /// No outcome is late.
 constexpr auto for_ever = 1h;
 
+/// How often the threads of a process went to sleep, but for the calling one.
+std::uint64_t sleeps_in(::pid_t process) {
+    std::uint64_t sleeps = 0;
+    std::error_code gone;
+    for (const auto& thread :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task", gone)) {
+        if (thread.path().filename() != std::to_string(::gettid())) {
+            sleeps += forkflow_test::field_of(thread.path() / "status", "voluntary_ctxt_switches:");
+        }
+    }
+    return sleeps;
+}
+
+/// The same of this program, its fork servers and its workers. Who never sleeps is not seen.
+std::uint64_t sleeps_of_all() {
+    std::uint64_t sleeps = sleeps_in(::getpid());
+    for (const forkflow_test::process& each : forkflow_test::descendants_of(::getpid())) {
+        sleeps += sleeps_in(each.pid);
+    }
+    return sleeps;
+}
+
+bool all_are_asleep() {
+    for (const forkflow_test::process& each : forkflow_test::descendants_of(::getpid())) {
+        if (!forkflow_test::is_asleep(each.pid)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /// How often threads of this program went to sleep, but for the calling one and the supervisor, which has its
 /// own business now and then.
 std::uint64_t sleeps_of_others() {
@@ -50,6 +85,30 @@ std::uint64_t sleeps_of_others() {
 }
 
 } // namespace
+
+TEST_CASE("An idle node sleeps: no thread, fork server or worker of it is woken") {
+    const bounded_test bounds;
+    const std::chrono::milliseconds deadline = GENERATE(0ms, 20ms);
+    tbb::flow::graph graph;
+    forkflow::fork_server server;
+    node_of_numbers forked(graph, pool_options{.workers = 3, .deadline = deadline},
+                           [](number message) { return message; });
+    node_of_numbers launched(graph, pool_options{.workers = 2, .deadline = deadline, .server = &server},
+                             [](number message) { return message; });
+    make_edge(forked, launched);
+    const recorder<number> results(graph, launched);
+    for (number next = 0; next < 100; ++next) {
+        forked.try_put(next);
+    }
+    graph.wait_for_all();
+    REQUIRE(results.size() == 100);
+    // The period is what is observed; oneTBB's own threads may take a while to come to rest.
+    CHECK(forkflow_test::comes_true_within(60s, [] {
+        const std::uint64_t before = sleeps_of_all();
+        std::this_thread::sleep_for(1500ms);
+        return sleeps_of_all() == before && all_are_asleep();
+    }));
+}
 
 TEST_CASE("The outcome of a single message wakes no thread but the one that waits for the graph") {
     const bounded_test bounds;

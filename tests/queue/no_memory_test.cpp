@@ -22,6 +22,7 @@
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -336,8 +337,30 @@ TEST_CASE("A buffer for which there is no memory is not made, and takes no room"
     CHECK_THROWS_AS(queue.make_buffer(large), std::bad_alloc);
     CHECK_THROWS_AS(queue.try_make_buffer(large), std::bad_alloc);
     system_refuses = false;
+    const auto make_without_memory = [&] {
+        const forkflow_fuzz::memory_budget none(0);
+        return queue.make_buffer(large / 4);
+    };
+    for (int i = 0; i < 3; ++i) {
+        CHECK_THROWS_AS(make_without_memory(), std::bad_alloc);
+    }
     REQUIRE(queue.put(queue.make_buffer(large)));
     CHECK(queue.get().value() == large);
+}
+
+TEST_CASE("A buffer that goes while there is no memory leaves its room to others") {
+    const bounded_test bounds;
+    forkflow::ordered_process_queue<forkflow::buffer, std::size_t> queue(
+        forkflow::pool_options{.workers = 1, .buffer_bytes = large},
+        [](std::span<const std::byte> message) { return message.size(); });
+    for (int i = 0; i < 3; ++i) {
+        std::optional<forkflow::buffer> first = queue.make_buffer(large / 4);
+        std::optional<forkflow::buffer> second = queue.make_buffer(large / 4);
+        const forkflow_fuzz::memory_budget none(0);
+        first.reset();
+        second.reset();
+    }
+    CHECK(queue.try_make_buffer(large));
 }
 
 TEST_CASE("A message that cannot be encoded has its outcome, though there is no memory to say why") {

@@ -42,8 +42,9 @@ struct standard_codec<bool> : leaf_codec {
 /// `decode` reads exactly what `encode` wrote. It trusts nothing it reads: the bytes may come from a process
 /// that is broken. What either throws makes the message a failure, and nothing else suffers.
 ///
-/// Thread safety: in the parent, messages are encoded in whatever threads put, at once; outcomes are decoded
-/// one at a time, while others may be encoded. In a worker both are done by the thread that runs the body.
+/// Thread safety: in the parent, messages may be encoded in any thread, and in several at once: in those that
+/// put or, for what a node had queued or pulls, in tasks of the graph; outcomes are decoded one at a time,
+/// while others may be encoded. In a worker both are done by the thread that runs the body.
 /// Cost: a `decode` of outcomes that takes long bounds the whole stream.
 ///
 /// A codec that writes what the codec of another type writes may say so: `using encoded_as = std::string;`.
