@@ -95,7 +95,9 @@ failure attribution::cause_of(const host_event& death, bool timed_out,
     try {
         tell_of(death, timed_out ? "the deadline passed and the worker was killed" : reason, cause);
     } catch (...) { // no memory
-        cause.what = words_of([&] { return words_about(death); });
+        if (cause.what.empty()) {
+            cause.what = no_words;
+        }
     }
     return cause;
 }

@@ -30,7 +30,8 @@ public:
         bool inherited = false; ///< `heir` alone can take a message now
     };
     settlement settle(const host_event& death, const worker_identity& heir, std::string_view reason = {});
-    /// What a worker that is reaped, and whose seat is not taken anew, said of its end; else what is known.
+    /// What a worker that is reaped, and whose seat is not taken anew yet, said of its end; else what is
+    /// known.
     [[nodiscard]] std::string last_text(const host_event& death) const;
     /// Lets everything that workers own fail with `reason`. Once all are reaped.
     void fail_all(const failure& reason);

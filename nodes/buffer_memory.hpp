@@ -60,8 +60,8 @@ public:
     buffer_memory(std::shared_ptr<const shared_mapping> mapping, std::span<std::byte> region);
 
     /// At least `bytes`, from the start of a page; their contents may be anything that this program has
-    /// written to an earlier block. Null: the region has no room left. Throws no_message_memory if the system
-    /// has no memory. Cost: a system call, and the page faults.
+    /// written to an earlier block. Null: the region has no room left. Throws std::bad_alloc (of the system's
+    /// memory: no_message_memory) if there is no memory. Cost: a system call, and the page faults.
     [[nodiscard]] std::shared_ptr<const block> try_allocate(std::size_t bytes);
     /// The same, but waits for room until `deadline`. Null: there was none in time, or there can never be so
     /// much, or waits were ended. Of several who wait, one who needs less may be served earlier.

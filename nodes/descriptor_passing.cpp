@@ -56,9 +56,11 @@ received_packet receive_packet(int socket, std::span<std::byte> bytes) {
     message.msg_iovlen = 1;
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
+    received_packet packet;
+    packet.descriptors.reserve(most_descriptors); // before there are any that would be lost
     const ssize_t got =
         checked("recvmsg", uninterrupted([&] { return ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC); }));
-    received_packet packet{.size_bytes = static_cast<std::size_t>(got)};
+    packet.size_bytes = static_cast<std::size_t>(got);
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {

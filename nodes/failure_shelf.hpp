@@ -14,19 +14,22 @@
 
 namespace forkflow::nodes {
 
-/// What `say` returns; without memory for that, words that need none.
+/// In place of words that there is no memory for. Takes none itself.
+inline constexpr const char* no_words = "(no memory)";
+
+/// What `say` returns, if there is memory for it.
 template <class Say>
-std::string words_of(Say say) noexcept {
+std::string said(Say say) noexcept {
     try {
         return say();
     } catch (...) { // no memory
-        return "(no memory)";
+        return no_words;
     }
 }
 
 /// What a message becomes if there is no memory to say what became of it. Takes none.
 inline failure failure_without_words() noexcept {
-    return {.kind = failure_kind::no_memory, .what = "out of memory"};
+    return {.kind = failure_kind::no_memory, .what = no_words};
 }
 
 /// What `tell` returns; without memory for that, a failure without words.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/fork_helper.hpp>
 #include <forkflow/nodes/system_call.hpp>
+#include <forkflow/nodes/wait_for_any.hpp>
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -115,11 +116,18 @@ void tell_helper_to_go(const descriptor& socket, const descriptor& process) noex
     signal_helper(process, SIGCONT);
 }
 
+bool has_ended(const descriptor& process) noexcept {
+    siginfo_t ended{};
+    const auto number = static_cast<id_t>(process.get());
+    if (uninterrupted([&] { return ::waitid(P_PIDFD, number, &ended, WEXITED | WNOHANG | WNOWAIT); }) == 0) {
+        return ended.si_pid != 0;
+    }
+    return ::syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0U) == -1 && errno == ESRCH;
+}
+
 void wait_for_helper(const descriptor& process) {
     // It leaves as soon as it has reaped its own children, unless somebody has stopped it.
-    constexpr auto patience_ms = static_cast<int>(std::chrono::milliseconds(helper_patience).count());
-    pollfd watched{process.get(), POLLIN, 0};
-    if (uninterrupted([&] { return ::poll(&watched, 1, patience_ms); }) == 0) {
+    if (!wait_for_end(process, helper_patience, [&] { return has_ended(process); })) {
         signal_helper(process, SIGKILL);
     }
     // By pidfd, as the number may be another process's by now: an application that reaps all children, or

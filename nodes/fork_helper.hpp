@@ -24,6 +24,10 @@ void signal_helper(const descriptor& process, int signal) noexcept;
 /// only a running process sees, so the helper is continued if somebody has stopped it.
 void tell_helper_to_go(const descriptor& socket, const descriptor& process) noexcept;
 
+/// Whether a process has ended, without poll, which tells the same unless it refuses to look. Of a process
+/// that is no child of this one: once it is reaped.
+[[nodiscard]] bool has_ended(const descriptor& process) noexcept;
+
 /// Waits until a helper that was told to go is gone, and kills it if it takes helper_patience; reaps it, if
 /// it is a child of this process.
 void wait_for_helper(const descriptor& process);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <forkflow/nodes/descriptor.hpp>
+#include <forkflow/nodes/fork_helper.hpp>
 #include <forkflow/nodes/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
 #include <forkflow/nodes/lack_of_memory.hpp>
@@ -94,11 +95,6 @@ private:
         if (setup_.hook) {
             setup_.hook(here, seat);
         }
-    }
-
-    /// Once it is reaped; for where poll cannot tell.
-    static bool has_ended(const descriptor& process) {
-        return ::syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0U) == -1 && errno == ESRCH;
     }
 
     static bool is_open(const sitter& worker) { return worker.output && worker.output->get() != -1; }

@@ -92,14 +92,22 @@ public:
     void serve() {
         while (!gone_) {
             pollfd watched[2] = {{socket_.get(), POLLIN, 0}, {application_.get(), POLLIN, 0}};
-            gone_ = wait_for_any(watched, -1) && watched[1].revents != 0;
-            if (!gone_) {
+            gone_ = wait_for_any(watched, -1) ? watched[1].revents != 0 : has_ended(application_);
+            if (!gone_ && is_asked()) {
                 take_order();
             }
         }
     }
 
 private:
+    /// Or the other end is closed. Does not wait.
+    [[nodiscard]] bool is_asked() const {
+        std::byte first{};
+        return uninterrupted([&] { return ::recv(socket_.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT); }) !=
+                   -1 ||
+               errno != EAGAIN;
+    }
+
     void take_order() {
         launch_order order;
         received_packet packet = receive_packet(socket_.get(), std::as_writable_bytes(std::span(&order, 1)));

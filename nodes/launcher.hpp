@@ -44,7 +44,7 @@ class fork_server {
 public:
     /// Forks. Throws std::system_error.
     fork_server();
-    /// Ends the process. A pool that still names it goes on, but gets no other fork server.
+    /// Ends the process. No pool may name it any more.
     ~fork_server();
     fork_server(const fork_server&) = delete;
     fork_server& operator=(const fork_server&) = delete;

@@ -19,7 +19,9 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -89,7 +91,7 @@ process_host::server_ends process_host::connect() {
     checked("socketpair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
     socket_ = descriptor(pair[0]);
     server_ends ends{.socket = descriptor(pair[1]), .lifeline = {}};
-    checked("pipe2", ::pipe2(pair, O_CLOEXEC));
+    checked("pipe2", ::pipe2(pair, O_CLOEXEC | O_NONBLOCK));
     lifeline_ = descriptor(pair[0]);
     ends.lifeline = descriptor(pair[1]);
     return ends;
@@ -105,24 +107,31 @@ void process_host::launch() {
 }
 
 bool process_host::restart() {
+    const clock::time_point end = clock::now() + helper_patience;
+    std::optional<bool> restarted = try_restart();
+    while (!restarted && clock::now() < end) {
+        std::this_thread::sleep_for(memory_pause);
+        restarted = try_restart();
+    }
+    return restarted.value_or(false);
+}
+
+/// Nothing: it may be possible later.
+std::optional<bool> process_host::try_restart() {
     const std::scoped_lock lock(closing_);
     if (launcher_ == nullptr || closed_) {
         return false;
     }
-    const clock::time_point end = clock::now() + helper_patience;
-    for (;;) {
-        try {
-            launch();
-            return true;
-        } catch (const std::bad_alloc&) {
-            if (clock::now() >= end) {
-                return false;
-            }
-            std::this_thread::sleep_for(memory_pause);
-        } catch (
-            const std::exception&) { // the launcher is gone too, or there is nothing left to make one from
-            return false;
-        }
+    try {
+        launch();
+        return true;
+    } catch (const std::bad_alloc&) {
+        return std::nullopt;
+    } catch (const std::system_error& refused) {
+        const int error = refused.code().value();
+        return is_lack_of_memory(error) || error == EAGAIN ? std::nullopt : std::optional(false);
+    } catch (const std::exception&) { // the launcher does not know the code
+        return false;
     }
 }
 
@@ -184,7 +193,7 @@ host_event process_host::next_event(std::int64_t patience_ns) {
     pollfd watched[3] = {
         {socket_.get(), POLLIN, 0}, {interrupt_.get(), POLLIN, 0}, {server_.get(), POLLIN, 0}};
     if (!wait_for_any(watched, patience_ns)) {
-        watched[2].revents = 0; // the end of the socket tells
+        watched[2].revents = has_ended(server_) ? POLLIN : 0;
     }
     eventfd_t interrupts = 0;
     ::eventfd_read(interrupt_.get(), &interrupts);
@@ -209,10 +218,13 @@ host_event process_host::next_event(std::int64_t patience_ns) {
 void process_host::wait_for_last_worker() {
     // The kernel kills the workers of a dead fork server. What a body forked itself may hold the lifeline
     // longer, but it has no part in the rings; so this wait is bounded, and made once.
-    constexpr int patience_ms = 3'000;
-    pollfd watched{lifeline_.get(), 0, 0}; // only the end is of interest; a descriptor of -1 is passed over
-    uninterrupted([&] { return ::poll(&watched, 1, lifeline_ ? patience_ms : 0); });
-    lifeline_.reset();
+    if (lifeline_) {
+        (void)wait_for_end(lifeline_, std::chrono::seconds(3), [this] {
+            char none = 0;
+            return ::read(lifeline_.get(), &none, 1) == 0; // nobody writes there
+        });
+        lifeline_.reset();
+    }
 }
 
 } // namespace forkflow::nodes

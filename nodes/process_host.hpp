@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace forkflow::nodes {
@@ -52,6 +53,7 @@ private:
     };
     [[nodiscard]] server_ends connect();
     void launch();
+    [[nodiscard]] std::optional<bool> try_restart();
     void ask(const fork_server_request& request) const;
     [[nodiscard]] std::int64_t see_to_end(std::int64_t patience_ns);
     void wait_for_last_worker();

@@ -321,7 +321,7 @@ bool request_ring::fail_if_ready(sequence number, const failure& reason) {
         return false;
     }
     failure lost = told([&] { return reason; });
-    lost.attempts = word.attempt - 1;
+    lost.attempts = std::max(word.attempt, 1U) - 1; // a wild worker may have written anything
     failures_.put(number, std::move(lost));
     note_finished_here(number);
     word.state = message_state::failed;

@@ -127,7 +127,7 @@ void supervisor::do_without(const host_event& refused) {
     if (!stopping_.load()) {
         // It may have been somebody's heir.
         const bool owed = attribution_.settle(refused, seats_.next_sitter(refused.seat)).inherited;
-        replace(refused.seat, true, owed, words_of([&] {
+        replace(refused.seat, true, owed, said([&] {
                     return std::string("a worker could not be made: fork: ") + std::strerror(refused.error);
                 }));
     }
@@ -329,7 +329,7 @@ void supervisor::bury(const host_event& death, std::string_view reason, bool was
     if (was_too_slow) {
         barren_deaths_ = most_barren_deaths; // enough waiting, if nobody else has become ready
     }
-    replace(death.seat, (!began || in_idle_loop) && !blameless, owed, words_of([&] {
+    replace(death.seat, (!began || in_idle_loop) && !blameless, owed, said([&] {
                 return "workers die before they come to take a message; the last: " +
                        (was_too_slow ? words_about_slowness() : attribution_.last_text(death));
             }));
@@ -491,7 +491,7 @@ void supervisor::bury_all(std::string_view why) {
     host_.close();
     while (host_.next_event(-1).what != host_event::kind::closed) {
     }
-    failure reason{.kind = failure_kind::pool_failed, .what = words_of([&] { return std::string(why); })};
+    failure reason{.kind = failure_kind::pool_failed, .what = said([&] { return std::string(why); })};
     attribution_.fail_all(reason);
     requests_.fail_all(std::move(reason));
     mend_all();

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <forkflow/nodes/lack_of_memory.hpp>
-#include <forkflow/nodes/system_call.hpp>
 #include <forkflow/nodes/wait_for_any.hpp>
 
 #include <ctime>
-#include <thread>
 
 namespace forkflow::nodes {
 

@@ -214,11 +214,13 @@ TEST_CASE("A fork server that may not have as many descriptors as it watches goe
     CHECK(forkflow_test::comes_true_within(20s, all_work));
 }
 
-TEST_CASE("A program that may have hardly any descriptors any more hears of deaths") {
+TEST_CASE("A program that may have hardly any descriptors any more hears of deaths, its fork server's too") {
     const bounded_test bounds;
     const forkflow_test::soft_limit descriptors(RLIMIT_NOFILE);
     queue_of_ints queue = one_worker();
     CHECK(is_result(outcome_of(queue, to_return)));
+    const std::vector<::pid_t> servers = forkflow_test::fork_servers_of(::getpid());
+    REQUIRE(servers.size() == 1);
     const rlim_t limit = GENERATE(2U, 0U);
     descriptors.set(limit);
     std::vector<outcome> found;
@@ -226,11 +228,16 @@ TEST_CASE("A program that may have hardly any descriptors any more hears of deat
         found.push_back(outcome_of(queue, to_die));
         found.push_back(outcome_of(queue, to_return));
     }
+    REQUIRE(queue.put(to_hang));
+    ::kill(servers[0], SIGKILL);
+    const auto last = queue.get(20s);
     descriptors.lift();
     for (std::size_t i = 0; i < found.size(); i += 2) {
         CHECK(is_failure(found[i], failure_kind::crashed));
         CHECK(is_result(found[i + 1]));
     }
+    REQUIRE(last);
+    CHECK(is_failure(*last, failure_kind::pool_failed));
 }
 
 } // namespace no_memory_to_send_test
