@@ -6,10 +6,10 @@
 #include "support/limits.hpp"
 #include "support/processes.hpp"
 #include "support/shared_flags.hpp"
+#include "support/told_queue.hpp"
 
 #include <forkflow/fork_server.hpp>
 #include <forkflow/nodes/fork_server_protocol.hpp>
-#include <forkflow/ordered_process_queue.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <variant>
 #include <vector>
 
 #include <sys/resource.h>
@@ -28,10 +27,10 @@
 namespace no_memory_to_send_test {
 
 using namespace std::chrono_literals;
-using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow_test::bounded_test;
 using forkflow_test::shared_flags;
+using namespace forkflow_test::told;
 
 namespace {
 
@@ -90,43 +89,11 @@ extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
 
 namespace {
 
-constexpr int to_return = 0;
-constexpr int to_die = 1;
-constexpr int to_hang = 2;
 constexpr std::uint32_t some_times = 4;
-
-using outcome = std::variant<int, failure>;
-using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
-
-constexpr auto do_as_told = [](int message) {
-    if (message == to_die) {
-        ::raise(SIGKILL);
-    }
-    while (message == to_hang) {
-        ::pause();
-    }
-    return message;
-};
 
 queue_of_ints one_worker(std::chrono::milliseconds deadline = {}) {
     return queue_of_ints({.workers = 1, .deadline = deadline, .attempts = 1, .stderr_tail_bytes = 100},
                          do_as_told);
-}
-
-outcome outcome_of(queue_of_ints& queue, int message) {
-    REQUIRE(queue.put(message));
-    const auto got = queue.get(20s);
-    REQUIRE(got);
-    return *got;
-}
-
-bool is_result(const outcome& found) {
-    return std::holds_alternative<int>(found) && std::get<int>(found) == to_return;
-}
-
-bool is_failure(const outcome& found, failure_kind kind) {
-    const auto* const lost = std::get_if<failure>(&found);
-    return lost != nullptr && lost->kind == kind;
 }
 
 } // namespace

@@ -4,8 +4,10 @@
 #include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/pool_file.hpp"
 #include "support/processes.hpp"
 #include "support/shared_flags.hpp"
+#include "support/told_queue.hpp"
 #include "support/wild_worker.hpp"
 
 #include <forkflow/fork_server.hpp>
@@ -13,7 +15,6 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,10 +24,8 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <random>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -37,6 +36,7 @@ using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow_test::bounded_test;
+using namespace forkflow_test::told;
 
 namespace {
 
@@ -91,18 +91,11 @@ namespace {
 /// Longer than a string holds without memory.
 constexpr const char* much_to_say = "what a worker writes to its standard error before it dies\n";
 
-constexpr int to_return = 0;
-constexpr int to_die = 1;
-constexpr int to_hang = 2;
-constexpr int to_go_wild = 3;
+constexpr int to_go_wild = to_do_more;
 
-int do_as_told(int message) {
+int do_as_told_or_go_wild(int message) {
     if (message == to_die) {
         ::write(STDERR_FILENO, much_to_say, std::strlen(much_to_say)); // NOLINT(cert-err33-c)
-        ::raise(SIGKILL);
-    }
-    while (message == to_hang) {
-        ::pause();
     }
     if (message == to_go_wild) {
         std::mt19937_64 random(1);
@@ -110,11 +103,8 @@ int do_as_told(int message) {
                                 random);
         ::raise(SIGKILL);
     }
-    return message;
+    return do_as_told(message);
 }
-
-using outcome = std::variant<int, failure>;
-using queue_of_ints = forkflow::ordered_process_queue<int, outcome>;
 
 /// From before the pool is made; lives longer than it.
 class no_memory {
@@ -128,42 +118,16 @@ public:
     no_memory& operator=(const no_memory&) = delete;
 };
 
-outcome outcome_of(queue_of_ints& queue, int message) {
-    REQUIRE(queue.put(message));
-    const auto got = queue.get(60s);
-    REQUIRE(got);
-    return *got;
-}
-
-bool is_result(const outcome& found) {
-    return std::holds_alternative<int>(found) && std::get<int>(found) == to_return;
-}
-
 /// Nobody could say more.
-bool is_failure(const outcome& found, failure_kind kind) {
-    const auto* const lost = std::get_if<failure>(&found);
-    return lost != nullptr && lost->kind == kind && lost->what == "(no memory)";
+bool is_wordless(const outcome& found, failure_kind kind) {
+    return is_failure(found, kind) && std::get<failure>(found).what == "(no memory)";
 }
 bool is_untold(const outcome& found) {
-    return is_failure(found, failure_kind::no_memory);
+    return is_wordless(found, failure_kind::no_memory);
 }
 /// As the pool failed: before the message was put, where there was memory for the rest, or after.
 bool is_of_failed_pool(const outcome& found) {
-    return is_untold(found) || is_failure(found, failure_kind::pool_failed);
-}
-
-std::size_t bytes_held_by_pool() {
-    std::size_t blocks = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        struct stat about {};
-        if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
-                std::string::npos &&
-            ::stat(entry.path().c_str(), &about) == 0) {
-            blocks += static_cast<std::size_t>(about.st_blocks);
-        }
-    }
-    return blocks * 512;
+    return is_untold(found) || is_wordless(found, failure_kind::pool_failed);
 }
 
 } // namespace
@@ -171,7 +135,7 @@ std::size_t bytes_held_by_pool() {
 TEST_CASE("Without memory a death is charged and retried, and costs its message alone") {
     const bounded_test bounds;
     const no_memory none;
-    queue_of_ints queue({.workers = 2, .attempts = 3, .stderr_tail_bytes = 100}, do_as_told);
+    queue_of_ints queue({.workers = 2, .attempts = 3, .stderr_tail_bytes = 100}, do_as_told_or_go_wild);
     CHECK(is_untold(outcome_of(queue, to_die)));
     CHECK(queue.statistics().deaths == 3);
     CHECK(queue.statistics().retries == 2);
@@ -182,7 +146,7 @@ TEST_CASE("Without memory a death is charged and retried, and costs its message 
 TEST_CASE("Without memory a deadline ends a body that hangs") {
     const bounded_test bounds;
     const no_memory none;
-    queue_of_ints queue({.workers = 1, .deadline = 50ms, .attempts = 1}, do_as_told);
+    queue_of_ints queue({.workers = 1, .deadline = 50ms, .attempts = 1}, do_as_told_or_go_wild);
     CHECK(is_untold(outcome_of(queue, to_hang)));
     CHECK(is_result(outcome_of(queue, to_return)));
     CHECK(refusals > 0);
@@ -201,16 +165,16 @@ TEST_CASE("Without memory a pool whose workers cannot begin fails") {
                                  std::abort();
                              },
                          .init_deadline = 100ms},
-                        do_as_told);
+                        do_as_told_or_go_wild);
     CHECK(is_of_failed_pool(outcome_of(queue, to_return)));
-    CHECK(is_failure(outcome_of(queue, to_return), failure_kind::pool_failed));
+    CHECK(is_wordless(outcome_of(queue, to_return), failure_kind::pool_failed));
     CHECK(refusals > 0);
 }
 
 TEST_CASE("Without memory a message fails that nobody comes to retry, once its fork server is gone") {
     const bounded_test bounds;
     const no_memory none;
-    queue_of_ints queue({.workers = 1}, do_as_told);
+    queue_of_ints queue({.workers = 1}, do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
     REQUIRE(queue.put(to_hang));
     for (const ::pid_t server : forkflow_test::fork_servers_of(::getpid())) {
@@ -226,7 +190,7 @@ TEST_CASE("Without memory a worker that is overdue and then cannot be made is wa
     const bounded_test bounds;
     const shared_with_forks with_forks;
     const no_memory none;
-    queue_of_ints queue({.workers = 1, .attempts = 1, .init_deadline = 100ms}, do_as_told);
+    queue_of_ints queue({.workers = 1, .attempts = 1, .init_deadline = 100ms}, do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
     with_forks.set(forks_fail_late);
     CHECK(is_untold(outcome_of(queue, to_die)));
@@ -236,7 +200,7 @@ TEST_CASE("Without memory a worker that is overdue and then cannot be made is wa
 TEST_CASE("A pool that has no memory just when its fork server dies goes on with another") {
     const bounded_test bounds;
     forkflow::fork_server server;
-    queue_of_ints queue({.workers = 1, .attempts = 2, .server = &server}, +do_as_told);
+    queue_of_ints queue({.workers = 1, .attempts = 2, .server = &server}, +do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
     std::vector<::pid_t> pools;
     for (const forkflow_test::process& one : forkflow_test::descendants_of(::getpid())) {
@@ -256,7 +220,7 @@ TEST_CASE("A pool that has no memory just when its fork server dies goes on with
 TEST_CASE("Without memory workers are relieved") {
     const bounded_test bounds;
     const no_memory none;
-    queue_of_ints queue({.workers = 2, .recycle_after = 3}, do_as_told);
+    queue_of_ints queue({.workers = 2, .recycle_after = 3}, do_as_told_or_go_wild);
     for (int i = 0; i < 100 || (queue.statistics().recycled < 5 && i < 100'000); ++i) {
         CHECK(is_result(outcome_of(queue, to_return)));
     }
@@ -266,7 +230,7 @@ TEST_CASE("Without memory workers are relieved") {
 TEST_CASE("Without memory a pool recovers from a worker that wrote over all states") {
     const bounded_test bounds;
     const no_memory none;
-    queue_of_ints queue({.workers = 1, .deadline = 1s, .attempts = 1}, do_as_told);
+    queue_of_ints queue({.workers = 1, .deadline = 1s, .attempts = 1}, do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
     CHECK(std::holds_alternative<failure>(outcome_of(queue, to_go_wild)));
     CHECK(forkflow_test::comes_true_within(60s, [&] { return is_result(outcome_of(queue, to_return)); }));
@@ -281,16 +245,17 @@ TEST_CASE("Without memory what large messages and buffers held is given back") {
     forkflow::ordered_process_queue<std::size_t, bytes> queue(
         forkflow::pool_options{.workers = 1, .max_message_bytes = large + 100, .buffer_bytes = 3 * large},
         [](std::size_t size) { return bytes(size); });
-    const std::size_t before = bytes_held_by_pool();
+    const std::size_t before = forkflow_test::bytes_of_pool();
     REQUIRE(queue.put(large));
     const auto got = queue.get(60s);
     REQUIRE(got);
     CHECK(got->size() == large);
     {
         const std::vector<forkflow::buffer> kept{queue.make_buffer(large), queue.make_buffer(large)};
-        CHECK(bytes_held_by_pool() >= before + 3 * large);
+        CHECK(forkflow_test::bytes_of_pool() >= before + 3 * large);
     }
-    CHECK(forkflow_test::comes_true_within(60s, [&] { return bytes_held_by_pool() < before + large; }));
+    CHECK(forkflow_test::comes_true_within(60s,
+                                           [&] { return forkflow_test::bytes_of_pool() < before + large; }));
 }
 
 } // namespace supervisor_without_memory_test

@@ -3,21 +3,18 @@
 // them.
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/pool_file.hpp"
 #include "support/processes.hpp"
 #include "support/sanitized.hpp"
 
 #include <forkflow/ordered_process_queue.hpp>
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <filesystem>
 #include <fstream>
 #include <span>
 #include <string>
-#include <system_error>
 #include <variant>
 #include <vector>
 
@@ -27,6 +24,7 @@ using namespace std::chrono_literals;
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow_test::bounded_test;
+using forkflow_test::bytes_of_pool;
 
 namespace {
 
@@ -44,20 +42,6 @@ std::size_t available_bytes() {
     }
     file >> kib;
     return kib * 1024;
-}
-
-/// What the pool of this process has taken of memory.
-std::size_t bytes_of_pool() {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        struct stat about {};
-        if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
-                std::string::npos &&
-            ::stat(entry.path().c_str(), &about) == 0) {
-            return static_cast<std::size_t>(about.st_blocks) * 512;
-        }
-    }
-    return 0;
 }
 
 /// What stands in the byte at `place`, in each page another one.

@@ -4,6 +4,7 @@
 #include "fuzz/counted_memory.hpp"
 #include "support/catch.hpp"
 #include "support/leftovers.hpp"
+#include "support/pool_file.hpp"
 #include "support/sanitized.hpp"
 
 #include <forkflow/ordered_process_queue.hpp>
@@ -20,7 +21,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <new>
 #include <optional>
 #include <span>
@@ -59,6 +59,7 @@ namespace no_memory_test {
 using forkflow::failure;
 using forkflow::failure_kind;
 using forkflow_test::bounded_test;
+using forkflow_test::file_of_pool;
 
 namespace {
 
@@ -90,19 +91,6 @@ constexpr std::size_t large = 300'000;
 
 forkflow::pool_options one_worker(bool verifies = false) {
     return {.workers = 1, .window = 4, .verify_results = verifies};
-}
-
-/// The pool's file, of which there must be one.
-int file_of_pool() {
-    int file = -1;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        if (std::filesystem::read_symlink(entry.path(), gone).string().find("memfd:forkflow") !=
-            std::string::npos) {
-            file = std::stoi(entry.path().filename());
-        }
-    }
-    return file;
 }
 
 struct stat about_file(int file) {
