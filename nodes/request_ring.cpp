@@ -41,7 +41,7 @@ reserved_run request_ring::try_reserve(std::span<const message_kind> kinds) {
         if (kinds[count] == message_kind::request) {
             bytes_.reserve(number);
         }
-        next_.store(number + 1, std::memory_order_release);
+        next_.store(number + 1, std::memory_order_release); // the load in next
     }
     return {.first = first, .count = count};
 }
