@@ -18,7 +18,9 @@
 // answers; and orders, until their time has passed.
 //
 // A pool whose fork server was made by a launcher asks for another once that one dies, at any step: nobody
-// lives then who worked for the pool, so all its seats are vacant, and what was claimed is charged.
+// lives then who worked for the pool, so all its seats are vacant, and what was claimed is charged. While
+// there is no memory for that, or no further process, it asks again, for helper_patience. What an earlier
+// order made nevertheless sees the end of its socket, and leaves.
 #pragma once
 
 #include <forkflow/nodes/portable_pool.hpp>

@@ -74,8 +74,9 @@ public:
     /// Makes good a word that somebody has spoilt: its message fails. See word_guard::mend.
     void mend(sequence number);
 
-    /// The number that the next message will get. A load that no processor makes before an earlier store of
-    /// that order, as who says that it sleeps looks here afterwards: deadline_watch::falls_asleep.
+    /// The number that the next message will get. seq_cst, so that no processor loads it before it has made
+    /// an earlier seq_cst store: who says that it sleeps looks here afterwards
+    /// (deadline_watch::falls_asleep).
     [[nodiscard]] sequence next() const noexcept { return next_.load(std::memory_order_seq_cst); }
     /// The messages in flight by what became of them. Exact while nothing moves; costs one look at each of
     /// them.

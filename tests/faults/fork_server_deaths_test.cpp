@@ -3,6 +3,7 @@
 #include "support/body_line.hpp"
 #include "support/catch.hpp"
 #include "support/child_case.hpp"
+#include "support/limits.hpp"
 
 #include <forkflow/fork_server.hpp>
 
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +60,7 @@ TEST_CASE("kill -9 of a pool's fork server costs attempts and no message") {
         if (round > 3) { // else while the first workers begin
             going_on.wait_for(20 * round);
         }
-        kill_process_named(pool_server);
+        REQUIRE(kill_process_named(pool_server));
         going_on.finish();
         CHECK(going_on.fault(300, itself) == "");
         const forkflow::statistics after = going_on.statistics();
@@ -80,7 +82,7 @@ TEST_CASE("With one attempt, kill -9 of a pool's fork server fails what ran, and
     });
     going_on.put(0, 300);
     going_on.wait_for(50);
-    kill_process_named(pool_server);
+    REQUIRE(kill_process_named(pool_server));
     going_on.finish();
     std::size_t failed = 0;
     CHECK(going_on.fault(300, itself, [&](number, const failure& found) {
@@ -121,7 +123,7 @@ TEST_CASE("kill -9 of the fork_server itself: pools go on, new ones are refused,
     old.put(0, 50);
     old.finish();
     const ::pid_t server_of_old = process_named(pool_server); // it will be nobody's child
-    kill_process_named(launcher);
+    REQUIRE(kill_process_named(launcher));
     old.put(50, 100);
     old.finish();
     CHECK(old.fault(100, itself) == "");
@@ -171,7 +173,7 @@ TEST_CASE("A pool whose fork server dies while the fork_server is stopped fails,
     const ::pid_t stopped = process_named(launcher);
     REQUIRE(stopped > 0);
     REQUIRE(::kill(stopped, SIGSTOP) == 0);
-    kill_process_named(pool_server);
+    REQUIRE(kill_process_named(pool_server));
     const number put = going_on.put_until_one_fails(50);
     CHECK(going_on.fault(put, itself, [](number message, const failure& found) {
         return message >= 50 && found.kind == failure_kind::pool_failed;
@@ -225,6 +227,8 @@ TEST_CASE(
     ::pid_t leaving = 0;
     REQUIRE(forkflow_test::comes_true_within(
         10s, [&] { return (leaving = process_named(is_pools ? pool_server : launcher)) > 0; }));
+    const rlim_t most_descriptors = GENERATE(1000U, 0U); // with none, poll refuses to look
+    forkflow_test::limit_of(leaving, RLIMIT_NOFILE, most_descriptors);
     const ::pid_t child = ::fork(); // it holds all descriptors of the program, those of the fork_server too
     if (child == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);

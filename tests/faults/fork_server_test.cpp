@@ -287,7 +287,7 @@ TEST_CASE("Descriptors are handed over under their numbers, also to a later fork
     CHECK(fault(count) == "");
     // The application may close them: what was handed over stays.
     files.close_all();
-    kill_process_named(pool_server);
+    REQUIRE(kill_process_named(pool_server));
     CHECK(fault(2 * count) == "");
     files.numbers.clear();
     REQUIRE(forkflow_test::comes_true_within(10s, [&] { return reading.statistics().deaths >= 2; }));

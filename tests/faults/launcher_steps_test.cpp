@@ -158,7 +158,7 @@ TEST_CASE(
         tested.put(0, count);
         tested.finish();
         plan(here);
-        kill_process_named(pool_server);
+        REQUIRE(kill_process_named(pool_server));
         if (here == step::launcher_answered) {
             check_that_all_is_done(tested, count, 2);
             continue;

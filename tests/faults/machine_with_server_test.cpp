@@ -92,7 +92,7 @@ TEST_CASE("child: a limit on processes of a fork_server", "[.child]") {
     REQUIRE(forkflow_test::comes_true_within(10s, [] { return workers_alive() == 2; }));
 
     limit_of(pid_of(launcher), RLIMIT_NPROC, 1); // and no other fork server is to be had
-    forkflow_test::kill_process_named(pool_server);
+    REQUIRE(forkflow_test::kill_process_named(pool_server));
     const number put = going_on.put_until_one_fails(200);
     CHECK(going_on.fault(put, itself, [](number message, const failure& found) {
         return message >= 200 && says(found, "the fork server, and all workers with it, are gone");

@@ -56,10 +56,6 @@ enum flag : std::size_t { forks_fail_late, flags };
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 const forkflow_test::shared_flags* shared = nullptr;
 
-} // namespace
-
-namespace {
-
 /// Lives longer than the pool.
 class shared_with_forks {
 public:
@@ -177,9 +173,7 @@ TEST_CASE("Without memory a message fails that nobody comes to retry, once its f
     queue_of_ints queue({.workers = 1}, do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
     REQUIRE(queue.put(to_hang));
-    for (const ::pid_t server : forkflow_test::fork_servers_of(::getpid())) {
-        ::kill(server, SIGKILL);
-    }
+    REQUIRE(forkflow_test::kill_process_named(forkflow_test::pool_server));
     const auto got = queue.get(60s);
     REQUIRE(got);
     CHECK(is_untold(*got));
@@ -202,16 +196,9 @@ TEST_CASE("A pool that has no memory just when its fork server dies goes on with
     forkflow::fork_server server;
     queue_of_ints queue({.workers = 1, .attempts = 2, .server = &server}, +do_as_told_or_go_wild);
     CHECK(is_result(outcome_of(queue, to_return)));
-    std::vector<::pid_t> pools;
-    for (const forkflow_test::process& one : forkflow_test::descendants_of(::getpid())) {
-        if (one.name == "forkflow-server") {
-            pools.push_back(one.pid);
-        }
-    }
-    REQUIRE(pools.size() == 1);
     {
         const no_memory none;
-        ::kill(pools[0], SIGKILL);
+        REQUIRE(forkflow_test::kill_process_named(forkflow_test::pool_server));
         REQUIRE(forkflow_test::comes_true_within(20s, [] { return refusals > 3; }));
     }
     CHECK(is_result(outcome_of(queue, to_return)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A graph with one node whose body has a type of its own, and the processes of a forkflow::fork_server.
+// A graph with one node whose body has a type of its own.
 #pragma once
 
 #include "catch.hpp"
@@ -11,13 +11,10 @@
 #include <forkflow/ordered_process_node.hpp>
 
 #include <chrono>
-#include <csignal>
 #include <functional>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include <unistd.h>
 
 namespace forkflow_test {
 
@@ -67,23 +64,5 @@ private:
     recorder<outcome> results_;
     forkflow::ordered_process_node<number, outcome> node_;
 };
-
-inline ::pid_t process_named(const std::string& name) {
-    for (const process& one : descendants_of(::getpid())) {
-        if (one.name == name && one.state != 'Z') {
-            return one.pid;
-        }
-    }
-    return 0;
-}
-
-inline void kill_process_named(const std::string& name) {
-    ::pid_t pid = 0; // it takes a moment until it has that name
-    REQUIRE(comes_true_within(std::chrono::seconds(10), [&] { return (pid = process_named(name)) > 0; }));
-    ::kill(pid, SIGKILL);
-}
-
-inline constexpr const char* pool_server = "forkflow-server";
-inline constexpr const char* launcher = "forkflow-launch";
 
 } // namespace forkflow_test

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -12,6 +14,7 @@
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace forkflow_test {
 namespace {
@@ -70,10 +73,25 @@ std::vector<process> descendants_of(::pid_t ancestor) {
     return found;
 }
 
+::pid_t process_named(const std::string& name) {
+    for (const process& one : descendants_of(::getpid())) {
+        if (one.name == name && one.state != 'Z') {
+            return one.pid;
+        }
+    }
+    return 0;
+}
+
+bool kill_process_named(const std::string& name) {
+    ::pid_t pid = 0; // it takes a moment until it has that name
+    return comes_true_within(std::chrono::seconds(10), [&] { return (pid = process_named(name)) > 0; }) &&
+           ::kill(pid, SIGKILL) == 0;
+}
+
 std::vector<::pid_t> fork_servers_of(::pid_t parent) {
     std::vector<::pid_t> servers;
     for (const process& child : children_of(parent)) {
-        if (child.name == "forkflow-server") {
+        if (child.name == pool_server) {
             servers.push_back(child.pid);
         }
     }

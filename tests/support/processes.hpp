@@ -26,6 +26,14 @@ std::vector<process> children_of(::pid_t parent);
 /// Children, their children, and so on.
 std::vector<process> descendants_of(::pid_t ancestor);
 
+/// The names of a pool's fork server and of a forkflow::fork_server.
+inline constexpr const char* pool_server = "forkflow-server";
+inline constexpr const char* launcher = "forkflow-launch";
+/// One of our descendants that has this name and is no zombie; 0: none.
+::pid_t process_named(const std::string& name);
+/// Kills it, as soon as it is there. False: it has not come.
+[[nodiscard]] bool kill_process_named(const std::string& name);
+
 /// The fork servers among the children of `parent`.
 std::vector<::pid_t> fork_servers_of(::pid_t parent);
 /// The workers of all fork servers of `parent`.
